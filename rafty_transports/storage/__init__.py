@@ -1,0 +1,1 @@
+"""Stores: where a node keeps what it promised."""
