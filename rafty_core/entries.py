@@ -12,7 +12,8 @@ never changed after it is built, so that nodes, stores and transports may share 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 NO_OP = b"\x00"
 """The entry a new leader appends: kind 0, no payload (paper 8: "a blank no-op entry into the log")."""
@@ -26,7 +27,8 @@ LARGEST = 2**63 - 1
 """The largest term, index or sequence number that is accepted from anywhere (fault F28)."""
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One log entry as a person reads it. `kind` is "no-op" or "command"."""
 
     index: int

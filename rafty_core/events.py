@@ -9,10 +9,10 @@ the embedding program and raises `ValueError` at once, with the state as it was.
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from rafty_core.messages import Message, _Value
+from rafty_core.messages import Message, Value
 
 
-class Propose(_Value):
+class Propose(Value):
     """Replicate these commands. They are appended together, in order, and answered together under `token`.
 
     `token` is the caller's own: it comes back in the answer and means nothing to Raft. An answer always comes; as long
@@ -27,13 +27,13 @@ class Propose(_Value):
         self.commands = commands
 
 
-class Campaign(_Value):
+class Campaign(Value):
     """Start an election now instead of at the election timeout (with a pre-vote, as always). A leader ignores it."""
 
     __slots__ = ()
 
 
-class Persisted(_Value):
+class Persisted(Value):
     """Every write up to number `seq` is durable: it survives a power failure from now on."""
 
     __slots__ = ("seq",)
@@ -42,7 +42,7 @@ class Persisted(_Value):
         self.seq = seq
 
 
-class Applied(_Value):
+class Applied(Value):
     """The state machine has applied everything handed out up to log index `index`.
 
     `results` are the results of the commands applied since the last `Applied`, one for each, in order; or empty, and
@@ -56,7 +56,7 @@ class Applied(_Value):
         self.results = results
 
 
-class PeerUnreachable(_Value):
+class PeerUnreachable(Value):
     """The transport dropped messages for this peer, or lost its connection to it: some may never have arrived."""
 
     __slots__ = ("peer",)

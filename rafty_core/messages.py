@@ -15,15 +15,13 @@ from typing import TypeAlias
 from rafty_core.entries import Batch
 
 
-class _Value:
+class Value:
     """Equality and a readable form for message classes, by their slots."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and all(
-            getattr(self, name) == getattr(other, name) for name in self.__slots__
-        )
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -32,7 +30,7 @@ class _Value:
         return f"{type(self).__name__}({fields})"
 
 
-class RequestVote(_Value):
+class RequestVote(Value):
     """A candidate asks for a vote (paper 5.2, Figure 2). Leaves only when the candidate's own vote is durable."""
 
     __slots__ = ("sender", "to", "term", "last_log_index", "last_log_term")
@@ -45,7 +43,7 @@ class RequestVote(_Value):
         self.last_log_term = last_log_term
 
 
-class RequestVoteResponse(_Value):
+class RequestVoteResponse(Value):
     """The answer to RequestVote. A grant leaves only when the vote is durable."""
 
     __slots__ = ("sender", "to", "term", "vote_granted")
@@ -57,7 +55,7 @@ class RequestVoteResponse(_Value):
         self.vote_granted = vote_granted
 
 
-class PreVote(_Value):
+class PreVote(Value):
     """A node asks whether it would win an election (thesis 9.6).
 
     `term` is the term it *would* campaign in, one above its own. No receiver adopts it.
@@ -73,7 +71,7 @@ class PreVote(_Value):
         self.last_log_term = last_log_term
 
 
-class PreVoteResponse(_Value):
+class PreVoteResponse(Value):
     """The answer to PreVote: `term` is the answering node's own term, `requested_term` the term asked about."""
 
     __slots__ = ("sender", "to", "term", "requested_term", "vote_granted")
@@ -86,7 +84,7 @@ class PreVoteResponse(_Value):
         self.vote_granted = vote_granted
 
 
-class AppendEntries(_Value):
+class AppendEntries(Value):
     """A leader replicates entries, all of one term, or makes its commit index known (paper 5.3, Figure 2).
 
     `batch` is None in a message without entries; otherwise `batch.first == prev_log_index + 1`.
@@ -113,7 +111,7 @@ class AppendEntries(_Value):
         self.batch = batch
 
 
-class AppendEntriesResponse(_Value):
+class AppendEntriesResponse(Value):
     """The answer to AppendEntries.
 
     On success `match_index` is the last index proven to agree with the leader's log *and durable* here; it is
@@ -143,7 +141,7 @@ class AppendEntriesResponse(_Value):
         self.hint_term = hint_term
 
 
-class Heartbeat(_Value):
+class Heartbeat(Value):
     """A leader's sign of life (paper 5.2). `leader_commit` is at most what the follower is known to hold (fault F35).
 
     `round` numbers the heartbeats of a term; it is never repeated within one.
@@ -159,7 +157,7 @@ class Heartbeat(_Value):
         self.round = round
 
 
-class HeartbeatResponse(_Value):
+class HeartbeatResponse(Value):
     """The answer to Heartbeat; echoes its round."""
 
     __slots__ = ("sender", "to", "term", "round")
@@ -171,7 +169,7 @@ class HeartbeatResponse(_Value):
         self.round = round
 
 
-class ForwardedProposal(_Value):
+class ForwardedProposal(Value):
     """Commands proposed at a follower, on their way to the leader (thesis 6.2).
 
     `term` is the term of the leader they are meant for. (`sender`, `boot`, `sequence`) names the request for ever; a
@@ -189,7 +187,7 @@ class ForwardedProposal(_Value):
         self.commands = commands
 
 
-class ForwardedProposalResponse(_Value):
+class ForwardedProposalResponse(Value):
     """What became of a forwarded proposal, told by the node it was sent to.
 
     `outcome` is one of:

@@ -15,7 +15,7 @@ class ProposalError(Exception):
     """A proposal has no result. Whether it may still be applied, the kind says."""
 
 
-class NotApplied(ProposalError):  # noqa: N818 - an outcome, named as one
+class NotApplied(ProposalError):
     """The command was not applied and never will be."""
 
 

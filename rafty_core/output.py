@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from rafty_core.entries import Batch, commands_of
-from rafty_core.messages import Message, _Value
+from rafty_core.messages import Message, Value
 from rafty_core.outcomes import ProposalError
 
 
-class Write(_Value):
+class Write(Value):
     """Make this durable, then step `Persisted(seq)`. Writes are numbered 1, 2, 3, ... and are done in that order.
 
     Several writes may share one fsync. `term` and `vote` are always given and replace what is stored (the vote
@@ -30,7 +30,7 @@ class Write(_Value):
         self.batches = batches
 
 
-class Committed(_Value):
+class Committed(Value):
     """Apply these committed entries, in order; then step `Applied(last, results)`.
 
     `entries[i]` stands at log index `first + i`; entries have their kind byte. `commands()` gives what the state
@@ -53,7 +53,7 @@ class Committed(_Value):
         return commands_of(self.entries)
 
 
-class ProposalAnswer(_Value):
+class ProposalAnswer(Value):
     """What became of the `Propose` with this token.
 
     The first `len(results)` commands were applied, with these results (or, if the driver gave `Applied` no results,
@@ -69,7 +69,7 @@ class ProposalAnswer(_Value):
         self.error = error
 
 
-class RoleChanged(_Value):
+class RoleChanged(Value):
     """This node's role or term changed."""
 
     __slots__ = ("role", "term")
@@ -79,7 +79,7 @@ class RoleChanged(_Value):
         self.term = term
 
 
-class LeaderChanged(_Value):
+class LeaderChanged(Value):
     """The leader that this node knows of changed; None: it knows none."""
 
     __slots__ = ("leader", "term")
@@ -89,7 +89,7 @@ class LeaderChanged(_Value):
         self.term = term
 
 
-class PeerContact(_Value):
+class PeerContact(Value):
     """A leader lost contact with a peer (nothing heard for an election timeout), or found it again."""
 
     __slots__ = ("peer", "reachable")
@@ -99,7 +99,7 @@ class PeerContact(_Value):
         self.reachable = reachable
 
 
-class ProtocolViolation(_Value):
+class ProtocolViolation(Value):
     """A message broke the protocol; it was dropped and counted, and the state is as it was (invariant I27)."""
 
     __slots__ = ("sender", "text")
@@ -112,7 +112,7 @@ class ProtocolViolation(_Value):
 Notice: TypeAlias = RoleChanged | LeaderChanged | PeerContact | ProtocolViolation
 
 
-class Output(_Value):
+class Output(Value):
     """What follows from one step.
 
     messages  Send them, whenever you like, in any order. They may be lost.

@@ -34,7 +34,7 @@ class Identity:
     bootstrap: str = ""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, named as one
+class Refused(Exception):
     """A peer or a request is refused; the text is one sentence that says why and what to do."""
 
 
