@@ -1,0 +1,1 @@
+"""mutants of rafty."""
