@@ -1,0 +1,137 @@
+"""One directory on one disk belongs to one node and to one process at a time.
+
+Law: *a data directory is created whole or not at all, is never created a second time, and has one user.*
+
+Everything that a store keeps lies in it: the database, its write-ahead log, the mark, the lock. A name in a directory
+is durable only once the directory itself is synced (fault F111); a file gets its final name only once its content is
+durable. A directory that once held promises and holds them no more is refused, not begun anew (fault F116).
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from rafty_transports.storage.errors import RESTORE, DataDirectoryInUse, DataDirectoryUnusable, LostWrites
+from rafty_transports.storage.mark import new_mark, read_mark
+
+DATABASE = "raft.db"
+NEW_DATABASE = "new-raft.db"
+MARK = "mark"
+NEW_MARK = "new-mark"
+LOCK = "lock"
+
+HALF_MADE = frozenset((LOCK, MARK, NEW_MARK, *(NEW_DATABASE + end for end in ("", "-wal", "-shm", "-journal"))))
+"""What a creation that a crash interrupted may leave behind, before it promised anything."""
+
+HARMLESS = frozenset(("lost+found",))
+"""What the file system itself puts into an empty directory."""
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in this directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of this file durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def put_in_place(temporary: Path, final: Path) -> None:
+    """Give a finished file its final name, durably: content first, then the name (fault F111)."""
+    sync_file(temporary)
+    temporary.rename(final)
+    sync_directory(final.parent)
+
+
+class DataDirectory:
+    """A data directory, locked from `lock` until `release`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @property
+    def database(self) -> Path:
+        """Where the database is."""
+        return self.path / DATABASE
+
+    @property
+    def mark(self) -> Path:
+        """Where the mark is."""
+        return self.path / MARK
+
+    def exists(self) -> bool:
+        """Whether a store is here; False where one may be created.
+
+        Raises `DataDirectoryUnusable` or `LostWrites` where neither is the case. Changes nothing.
+        """
+        if not self.path.exists():
+            return False
+        if not self.path.is_dir():
+            raise DataDirectoryUnusable(f"{self.path} is not a directory; give the path of a data directory")
+        if self.database.exists():
+            return True
+        mark = read_mark(self.mark)
+        if mark is not None and mark[0] > 0:
+            raise LostWrites(
+                f"{self.path} has a mark that says {mark[0]}, but {DATABASE} is gone: what this node promised is lost "
+                f"unless the file is put back; {RESTORE}"
+            )
+        foreign = sorted({entry.name for entry in self.path.iterdir()} - HALF_MADE - HARMLESS)
+        if foreign:
+            raise DataDirectoryUnusable(
+                f"{self.path} holds no store but is not empty ({', '.join(foreign[:3])}); give an empty directory"
+            )
+        return False
+
+    def make(self) -> None:
+        """Make the directory itself, durably, if it is not there."""
+        if not self.path.exists():
+            self.path.mkdir()
+            sync_directory(self.path.parent)
+
+    def lock(self) -> None:
+        """Lock the directory for this process. Raises `DataDirectoryInUse` if another store has it open."""
+        handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+            os.close(handle)
+            raise DataDirectoryInUse(
+                f"{self.path} is in use by process {owner or 'unknown'}; a data directory has one process at a time"
+            ) from None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        self._lock = handle
+
+    def release(self) -> None:
+        """Let other processes use the directory; harmless if they may already."""
+        handle, self._lock = self._lock, None
+        if handle is not None:
+            os.close(handle)
+
+    def begin_creation(self) -> Path:
+        """Note durably that a creation began; return the path where the new database is to be built."""
+        for name in HALF_MADE - {LOCK, MARK}:
+            (self.path / name).unlink(missing_ok=True)
+        temporary = self.path / NEW_MARK
+        temporary.write_bytes(new_mark(0, 0))
+        put_in_place(temporary, self.mark)
+        return self.path / NEW_DATABASE
+
+    def finish_creation(self) -> None:
+        """Put the new database in its place."""
+        put_in_place(self.path / NEW_DATABASE, self.database)
