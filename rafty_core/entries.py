@@ -44,13 +44,21 @@ class Batch:
     log's records alike. It is no part of equality. Everything else is fixed at construction.
     """
 
-    __slots__ = ("first", "term", "entries", "packed")
+    __slots__ = ("first", "term", "entries", "packed", "_weight")
 
     def __init__(self, first: int, term: int, entries: Sequence[bytes], packed: Any = None) -> None:
         self.first = first
         self.term = term
         self.entries = entries
         self.packed = packed
+        self._weight = -1
+
+    @property
+    def weight(self) -> int:
+        """Bytes of all entries together; counted once."""
+        if self._weight < 0:
+            self._weight = sum(map(len, self.entries))
+        return self._weight
 
     @property
     def last(self) -> int:

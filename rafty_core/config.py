@@ -1,0 +1,57 @@
+"""What can be set for a node, with defaults that are right.
+
+Law: *an option doubles what must be tested; safety has none.* PreVote, leader stickiness and CheckQuorum are always on.
+"""
+
+from dataclasses import dataclass
+
+from rafty_core.configuration import check_node_id
+
+KiB = 1024
+MiB = 1024 * KiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Settings of one node. Times in seconds, sizes in bytes. Raises `ValueError` for what makes no sense.
+
+    id                        this node's name
+    boot                      how often the node has been started; part of every request's identity
+    election_timeout          silence of the leader after which an election starts; drawn from [T, 2T) at each attempt
+    heartbeat_interval        how often a leader gives a sign of life; well below the election timeout
+    max_batch_bytes           entries in one append or one record of a write
+    max_inflight_messages     appends on their way to one follower
+    max_inflight_bytes        the same, in bytes of entries
+    max_uncommitted_bytes     entries a leader accepts beyond the commit index
+    max_apply_bytes           entries handed to the state machine ahead of its confirmation
+    max_command_bytes         one command
+    max_proposal_bytes        all commands of one `Propose` together
+    max_pending_proposals     proposals whose outcome is not known yet
+    forward_timeout           how long a follower waits for the outcome of a proposal it forwarded
+    """
+
+    id: str
+    boot: int = 1
+    election_timeout: float = 0.5
+    heartbeat_interval: float = 0.1
+    max_batch_bytes: int = 256 * KiB
+    max_inflight_messages: int = 64
+    max_inflight_bytes: int = 8 * MiB
+    max_uncommitted_bytes: int = 64 * MiB
+    max_apply_bytes: int = 4 * MiB
+    max_command_bytes: int = 4 * MiB
+    max_proposal_bytes: int = 8 * MiB
+    max_pending_proposals: int = 65536
+    forward_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_node_id(self.id)
+        if not 0 < self.heartbeat_interval < self.election_timeout:
+            raise ValueError(
+                f"heartbeat_interval ({self.heartbeat_interval} s) must be above 0 and below "
+                f"election_timeout ({self.election_timeout} s)"
+            )
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name != "id" and not (value > 0 or (name == "max_inflight_bytes" and value == 0)):
+                raise ValueError(f"{name} must be above 0, not {value!r}")

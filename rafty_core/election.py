@@ -1,0 +1,166 @@
+"""Leader election: pre-votes, votes, and what ends a leadership (paper 5.2 and 5.4.1, thesis 3.4, 4.2.3, 6.2, 9.6).
+
+Law: *a node votes once per term, for a log at least as up-to-date as its own, and not while it hears a leader.*
+
+Handlers change the state; what leaves is decided by `ask_for_votes` and `answer_votes`, at the end of the step, and
+only when the disk has confirmed the vote that it rests on.
+"""
+
+from rafty_core.events import Campaign
+from rafty_core.messages import (
+    Message,
+    PreVote,
+    PreVoteResponse,
+    RequestVote,
+    RequestVoteResponse,
+)
+from rafty_core.output import PeerContact
+from rafty_core.quorum import VoteResult, joint_vote_result
+from rafty_core.state import NEVER, Candidate, Follower, Leader, PreCandidate, State
+
+# ------------------------------------------------------------------- handlers
+
+
+def on_campaign(state: State, event: Campaign) -> None:
+    """Start an election now, if this node may: it is a voter, and no vote of an earlier life may still bind it."""
+    if state.may_campaign and state.now >= state.no_votes_until:
+        state.become_pre_candidate()
+
+
+def on_request_vote(state: State, request: RequestVote) -> Message | None:
+    """Figure 2: "if votedFor is null or candidateId, and candidate's log is at least as up-to-date as receiver's log,
+    grant vote". The term is the receiver's own here (the term rule has run)."""
+    if state.now < state.no_votes_until:
+        return None
+    if not _may_vote_for(state, request.sender) or not _is_up_to_date(state, request):
+        return RequestVoteResponse(state.id, request.sender, state.term, False)
+    role = state.role if isinstance(state.role, Follower) else state.become_follower(state.term, None)
+    state.vote = request.sender
+    role.owes_vote = True
+    role.deadline = state.now + role.timeout  # only a granted vote restarts the timer (thesis 3.4, fault F13)
+    return None
+
+
+def on_pre_vote(state: State, request: PreVote) -> Message:
+    """Thesis 9.6: others "would grant their vote if the candidate's log is sufficiently up-to-date, and they have not
+    received heartbeats from a valid leader for at least a baseline election timeout". Changes nothing (fault F15)."""
+    granted = (
+        state.now >= state.no_votes_until
+        and not state.hears_leader
+        and (request.term > state.term or _may_vote_for(state, request.sender))
+        and _is_up_to_date(state, request)
+    )
+    return PreVoteResponse(state.id, request.sender, state.term, request.term, granted)
+
+
+def on_pre_vote_response(state: State, response: PreVoteResponse) -> None:
+    """Note the answer, if it is to the question that is being asked (fault F18)."""
+    role = state.role
+    if isinstance(role, PreCandidate) and response.requested_term == state.term + 1:
+        role.votes.setdefault(response.sender, response.vote_granted)
+
+
+def on_request_vote_response(state: State, response: RequestVoteResponse) -> None:
+    """Note the vote: by voter, so that a repeated one counts once (fault F8), and of this term only (fault F9)."""
+    role = state.role
+    if isinstance(role, Candidate):
+        role.votes.setdefault(response.sender, response.vote_granted)
+
+
+def _may_vote_for(state: State, candidate: str) -> bool:
+    return state.vote == candidate or (state.vote is None and state.role.leader is None)
+
+
+def _is_up_to_date(state: State, request: RequestVote | PreVote) -> bool:
+    return state.log.is_up_to_date(request.last_log_index, request.last_log_term)
+
+
+# ------------------------------------------------------- rules, once per step
+
+
+def run_timers(state: State) -> None:
+    """What the passing of time does: a follower or candidate starts an election, a leader without a majority ends."""
+    role = state.role
+    if isinstance(role, Leader):
+        check_quorum(state, role)
+    elif state.now >= role.deadline:
+        state.become_pre_candidate()
+
+
+def check_quorum(state: State, leader: Leader) -> None:
+    """Thesis 6.2: "a leader in Raft steps down if an election timeout elapses without a successful round of heartbeats
+    to a majority of its cluster". It stops heartbeating too, and so frees those it could still reach (fault F21)."""
+    timeout = state.config.election_timeout
+    for peer, progress in leader.progress.items():
+        reachable = state.now < progress.contact + timeout
+        if reachable != progress.reachable:
+            progress.reachable = reachable
+            state.notices.append(PeerContact(peer, reachable))
+    if not state.hears_leader:
+        state.become_follower(state.term, None)
+
+
+def count_votes(state: State) -> None:
+    """Win or lose the election, by majorities of both halves of the configuration.
+
+    A candidate's own vote counts when it is durable, and not before (fault F4).
+    """
+    role = state.role
+    if isinstance(role, PreCandidate):
+        role.votes[state.id] = True
+        result = _result(state, role.votes)
+        if result == "won":
+            state.become_candidate()
+        elif result == "lost":
+            state.become_follower(state.term, None)
+    elif isinstance(role, Candidate):
+        if _vote_is_durable(state):
+            role.votes[state.id] = True
+        result = _result(state, role.votes)
+        if result == "won":
+            state.become_leader()
+        elif result == "lost":
+            state.become_follower(state.term, None)
+
+
+def ask_for_votes(state: State) -> None:
+    """Send the requests of an election, once: of a pre-vote at once, of a vote when the own one is durable."""
+    role = state.role
+    if isinstance(role, PreCandidate) and not role.asked:
+        role.asked = True
+        for voter in _other_voters(state):
+            state.outbox.append(PreVote(state.id, voter, state.term + 1, state.log.last_index, state.log.last_term))
+    elif isinstance(role, Candidate) and not role.asked and _vote_is_durable(state):
+        role.asked = True
+        for voter in _other_voters(state):
+            state.outbox.append(RequestVote(state.id, voter, state.term, state.log.last_index, state.log.last_term))
+
+
+def answer_votes(state: State) -> None:
+    """Send a granted vote when it is durable (Figure 2: "updated on stable storage before responding", F3)."""
+    role = state.role
+    if isinstance(role, Follower) and role.owes_vote and state.vote is not None and _vote_is_durable(state):
+        role.owes_vote = False
+        state.outbox.append(RequestVoteResponse(state.id, state.vote, state.term, True))
+
+
+def next_deadline(state: State) -> float:
+    """When `run_timers` must run next."""
+    role = state.role
+    if not isinstance(role, Leader):
+        return role.deadline
+    if not role.progress:
+        return NEVER
+    return state.quorum_contact + state.config.election_timeout
+
+
+def _result(state: State, votes: dict[str, bool]) -> VoteResult:
+    return joint_vote_result(state.configuration.voter_ids, state.configuration.outgoing_ids, votes)
+
+
+def _vote_is_durable(state: State) -> bool:
+    return state.writes.term == state.term and state.writes.vote == state.vote
+
+
+def _other_voters(state: State) -> list[str]:
+    return [voter for voter in state.configuration.all_voter_ids if voter != state.id]

@@ -1,0 +1,134 @@
+"""One follower as its leader sees it: what it is known to hold, what comes next, and how much may be in flight.
+
+Law: *match only grows, on proof; next is a guess above it* (paper, Figure 2: matchIndex, nextIndex).
+
+Two flow states. *Probe*: the guess may be wrong, so one append at a time. *Replicate*: appends are pipelined, next
+runs ahead of the acknowledgements, and a window bounds what is in flight (thesis 10.2.1). All changes go through a few
+verbs; nothing outside assigns.
+"""
+
+from collections import deque
+
+PROBE = "probe"
+REPLICATE = "replicate"
+
+
+class Inflights:
+    """The appends in flight to one follower: a window of `most_messages` and `most_bytes` (0: no limit of bytes)."""
+
+    __slots__ = ("most_messages", "most_bytes", "bytes", "_sent")
+
+    def __init__(self, most_messages: int, most_bytes: int) -> None:
+        self.most_messages = most_messages
+        self.most_bytes = most_bytes
+        self.bytes = 0
+        self._sent: deque[tuple[int, int]] = deque()
+
+    @property
+    def count(self) -> int:
+        """How many messages are in flight."""
+        return len(self._sent)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be sent now. The message that reaches the limit of bytes may exceed it."""
+        return len(self._sent) >= self.most_messages or 0 < self.most_bytes <= self.bytes
+
+    def add(self, last_index: int, weight: int) -> None:
+        """A message up to `last_index` of `weight` bytes was sent. Raises `ValueError` if the window is full."""
+        if self.full:
+            raise ValueError("the window of appends in flight is full")
+        self._sent.append((last_index, weight))
+        self.bytes += weight
+
+    def free_to(self, index: int) -> None:
+        """Everything up to `index` was acknowledged."""
+        while self._sent and self._sent[0][0] <= index:
+            self.bytes -= self._sent.popleft()[1]
+
+    def free_first(self) -> None:
+        """Give up on the oldest message, so that one more may be sent (fault F44)."""
+        if self._sent:
+            self.bytes -= self._sent.popleft()[1]
+
+    def reset(self) -> None:
+        """Nothing is in flight any more."""
+        self._sent.clear()
+        self.bytes = 0
+
+
+class Progress:
+    """What a leader knows of one follower."""
+
+    __slots__ = ("match", "next", "state", "paused", "nudged", "sent_commit", "contact", "reachable", "inflights")
+
+    def __init__(self, next_index: int, inflights: Inflights, now: float = 0.0) -> None:
+        self.match = 0
+        self.next = next_index
+        self.state = PROBE
+        self.paused = False  # a probe is on its way; wait for its answer, or for a heartbeat's
+        self.nudged = False  # an append must go out even if it carries nothing new
+        self.sent_commit = 0  # the newest commit index that an append carried there
+        self.contact = now  # when the follower was last heard, in this term
+        self.reachable = True
+        self.inflights = inflights
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no append may be sent now."""
+        return self.paused if self.state == PROBE else self.inflights.full
+
+    def become_probe(self) -> None:
+        """Nothing is certain any more but `match`: try from there, one append at a time."""
+        self.state = PROBE
+        self.paused = False
+        self.next = self.match + 1
+        self.inflights.reset()
+
+    def become_replicate(self) -> None:
+        """The logs are known to agree up to `match`: stream from there."""
+        self.state = REPLICATE
+        self.paused = False
+        self.next = self.match + 1
+        self.inflights.reset()
+
+    def acknowledge(self, index: int) -> bool:
+        """The follower holds everything up to `index`. Returns whether that is news. Never lowers anything (F41)."""
+        self.inflights.free_to(index)
+        self.next = max(self.next, index + 1)
+        if index <= self.match:
+            return False
+        self.match = index
+        self.paused = False
+        return True
+
+    def refuse(self, rejected: int, hint: int) -> bool:
+        """The follower refused an append whose preceding index was `rejected`; its log may agree up to `hint`.
+
+        Returns False for a refusal that later news has overtaken (it must not move anything, fault F41).
+        """
+        if self.state == REPLICATE:
+            if rejected <= self.match:
+                return False
+            self.become_probe()
+            return True
+        if self.next - 1 != rejected:
+            return False
+        self.next = max(min(rejected, hint + 1), self.match + 1)
+        self.paused = False
+        return True
+
+    def sent(self, last_index: int, weight: int) -> None:
+        """Entries up to `last_index` were sent: next runs ahead of the acknowledgement, or the probe is paused."""
+        if self.state == REPLICATE:
+            self.next = last_index + 1
+            self.inflights.add(last_index, weight)
+        else:
+            self.paused = True
+
+    def heartbeat_answered(self, last_index: int) -> None:
+        """The follower lives; whatever was lost on the way must not stop its log (faults F43, F44, F45)."""
+        self.paused = False
+        if self.state == REPLICATE and self.inflights.full:
+            self.inflights.free_first()
+        self.nudged = self.match < last_index

@@ -1,0 +1,294 @@
+"""The protocol: a table of what each role does with each event, the term rule, and `step`.
+
+Law: *everything that happens to a node goes through `step`, and everything that follows leaves it in one `Output`.*
+
+The table is the protocol. A pair (role, event) that is absent from it is absent on purpose: it stands in `IGNORED` with
+its reason, and a test checks that both together are complete.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from rafty_core import election, proposing, replication
+from rafty_core.config import Config
+from rafty_core.entries import COMMAND, Entry
+from rafty_core.events import (
+    LOCAL_EVENT_TYPES,
+    Applied,
+    Campaign,
+    Event,
+    PeerUnreachable,
+    Persisted,
+    Propose,
+)
+from rafty_core.messages import (
+    MESSAGE_TYPES,
+    AppendEntries,
+    AppendEntriesResponse,
+    ForwardedProposal,
+    ForwardedProposalResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    Message,
+    PreVote,
+    PreVoteResponse,
+    RequestVote,
+    RequestVoteResponse,
+)
+from rafty_core.output import Output, ProtocolViolation
+from rafty_core.stable import Stable
+from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Random, Role, State
+from rafty_core.status import Status, status_of
+from rafty_core.violation import Violation, check_message
+
+Handler: TypeAlias = Callable[[State, Any], Message | None]
+Pair: TypeAlias = tuple[type[Role], type[Event]]
+
+
+def on_persisted(state: State, event: Persisted) -> None:
+    """The disk has confirmed these writes; what rests on them may now leave."""
+    state.writes.persisted(event.seq)
+
+
+# fmt: off
+TABLE: Mapping[Pair, Handler] = {
+    # elections
+    (Follower,     RequestVote):               election.on_request_vote,
+    (PreCandidate, RequestVote):               election.on_request_vote,
+    (Candidate,    RequestVote):               election.on_request_vote,
+    (Leader,       RequestVote):               election.on_request_vote,
+    (Candidate,    RequestVoteResponse):       election.on_request_vote_response,
+    (Follower,     PreVote):                   election.on_pre_vote,
+    (PreCandidate, PreVote):                   election.on_pre_vote,
+    (Candidate,    PreVote):                   election.on_pre_vote,
+    (Leader,       PreVote):                   election.on_pre_vote,
+    (PreCandidate, PreVoteResponse):           election.on_pre_vote_response,
+    (Follower,     Campaign):                  election.on_campaign,
+    (PreCandidate, Campaign):                  election.on_campaign,
+    (Candidate,    Campaign):                  election.on_campaign,
+    # replication
+    (Follower,     AppendEntries):             replication.on_append_entries,
+    (PreCandidate, AppendEntries):             replication.on_append_entries,
+    (Candidate,    AppendEntries):             replication.on_append_entries,
+    (Leader,       AppendEntries):             replication.on_append_entries,
+    (Leader,       AppendEntriesResponse):     replication.on_append_entries_response,
+    (Follower,     Heartbeat):                 replication.on_heartbeat,
+    (PreCandidate, Heartbeat):                 replication.on_heartbeat,
+    (Candidate,    Heartbeat):                 replication.on_heartbeat,
+    (Leader,       Heartbeat):                 replication.on_heartbeat,
+    (Leader,       HeartbeatResponse):         replication.on_heartbeat_response,
+    (Leader,       PeerUnreachable):           replication.on_peer_unreachable,
+    # proposals
+    (Follower,     Propose):                   proposing.on_propose,
+    (PreCandidate, Propose):                   proposing.on_propose,
+    (Candidate,    Propose):                   proposing.on_propose,
+    (Leader,       Propose):                   proposing.on_propose,
+    (Follower,     ForwardedProposal):         proposing.on_forwarded_proposal,
+    (PreCandidate, ForwardedProposal):         proposing.on_forwarded_proposal,
+    (Candidate,    ForwardedProposal):         proposing.on_forwarded_proposal,
+    (Leader,       ForwardedProposal):         proposing.on_forwarded_proposal,
+    (Follower,     ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
+    (PreCandidate, ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
+    (Candidate,    ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
+    (Leader,       ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
+    # the disk and the state machine
+    (Follower,     Persisted):                 on_persisted,
+    (PreCandidate, Persisted):                 on_persisted,
+    (Candidate,    Persisted):                 on_persisted,
+    (Leader,       Persisted):                 on_persisted,
+    (Follower,     Applied):                   proposing.on_applied,
+    (PreCandidate, Applied):                   proposing.on_applied,
+    (Candidate,    Applied):                   proposing.on_applied,
+    (Leader,       Applied):                   proposing.on_applied,
+}
+
+NO_ELECTION = "a vote for an election that this node does not hold (any more)"
+NO_LEADER = "news of a follower matter to its leader alone"
+IGNORED: Mapping[Pair, str] = {
+    (Follower,     RequestVoteResponse):   NO_ELECTION,
+    (PreCandidate, RequestVoteResponse):   NO_ELECTION,
+    (Leader,       RequestVoteResponse):   "the election is won; further votes change nothing",
+    (Follower,     PreVoteResponse):       NO_ELECTION,
+    (Candidate,    PreVoteResponse):       "the pre-vote is won; further answers change nothing",
+    (Leader,       PreVoteResponse):       NO_ELECTION,
+    (Leader,       Campaign):              "a leader has nothing to win (and keeps its term)",
+    (Follower,     AppendEntriesResponse): NO_LEADER,
+    (PreCandidate, AppendEntriesResponse): NO_LEADER,
+    (Candidate,    AppendEntriesResponse): NO_LEADER,
+    (Follower,     HeartbeatResponse):     NO_LEADER,
+    (PreCandidate, HeartbeatResponse):     NO_LEADER,
+    (Candidate,    HeartbeatResponse):     NO_LEADER,
+    (Follower,     PeerUnreachable):       NO_LEADER,
+    (PreCandidate, PeerUnreachable):       NO_LEADER,
+    (Candidate,    PeerUnreachable):       NO_LEADER,
+}
+# fmt: on
+
+MESSAGES = frozenset(MESSAGE_TYPES)
+LOCAL_EVENTS = frozenset(LOCAL_EVENT_TYPES)
+
+
+def term_rule(state: State, message: Message) -> tuple[bool, Message | None]:
+    """Paper 5.1, for every message and before any handler: (whether to handle it, what to answer at once).
+
+    "If one server's current term is smaller than the other's, then it updates its current term to the larger value. If
+    a candidate or leader discovers that its term is out of date, it immediately reverts to follower state. If a server
+    receives a request with a stale term number, it rejects the request."
+
+    Two exceptions: the term of a PreVote is a question and nobody's term yet (thesis 9.6); and a RequestVote is not
+    even looked at while a leader is heard (thesis 4.2.3), or while a vote of an earlier life may bind this node (F137).
+    """
+    kind = type(message)
+    if message.term > state.term:
+        if kind is PreVote:
+            return True, None
+        if kind is RequestVote and (state.hears_leader or state.now < state.no_votes_until):
+            return False, None
+        state.become_follower(message.term, None)
+    elif message.term < state.term:
+        sender, to = message.to, message.sender
+        if kind is RequestVote:
+            return False, RequestVoteResponse(sender, to, state.term, False)
+        if isinstance(message, PreVote):
+            return False, PreVoteResponse(sender, to, state.term, message.term, False)
+        if isinstance(message, AppendEntries):  # the sender must learn of the newer term to rejoin (F17, F24)
+            return False, AppendEntriesResponse(sender, to, state.term, False, message.prev_log_index)
+        if isinstance(message, Heartbeat):
+            return False, HeartbeatResponse(sender, to, state.term, message.round)
+        return kind is ForwardedProposal or kind is ForwardedProposalResponse, None  # these outlive a term
+    return True, None
+
+
+class Raft:
+    """One node of a Raft cluster, as a deterministic state machine without IO (paper, Figure 2).
+
+    Construct it with what a store loaded, then call `step` whenever something happened or `deadline` has come, and do
+    what its `Output` says. Not thread-safe; never call `step` from within itself.
+
+    config    settings, with this node's id and boot number
+    stable    the durable state: term, vote, snapshot (with the configuration), log
+    random    a source of chance for election timeouts; nodes must not share a seed
+    now       seconds on a monotonic clock, the same that `step` is given
+
+    Raises `ValueError` for durable state that no correct node can have left.
+    """
+
+    def __init__(self, config: Config, stable: Stable, *, random: Random, now: float) -> None:
+        last_term = stable.batches[-1].term if stable.batches else 0
+        if last_term > stable.term:
+            raise ValueError(f"the log ends in term {last_term}, but the stored term is {stable.term}")
+        self._state = State(config, stable, random, now)
+
+    def step(self, now: float, *events: Event) -> Output:
+        """Let these events happen, in order, at time `now`; return what follows from them.
+
+        `now` is read after the last event was collected: events first, then the timers that have run out.
+
+        Never raises for a message, whatever it holds: one that breaks the protocol is dropped, counted and noted.
+        Raises `ValueError` or `TypeError` for a wrong local event or a clock that runs backwards, before anything
+        happened. Any other exception is a bug, and the node must stop.
+        """
+        state = self._state
+        self._check(now, events)
+        state.now = now
+        for event in events:
+            answer = self._receive(event) if type(event) in MESSAGES else self._dispatch(event)
+            if answer is not None:
+                state.outbox.append(answer)
+        output = Output()
+        self._run_rules(output)
+        output.messages, state.outbox = state.outbox, output.messages
+        output.answers, state.answers = state.answers, output.answers
+        output.notices, state.notices = state.notices, output.notices
+        return output
+
+    def _run_rules(self, output: Output) -> None:
+        """What follows from the state as it is now, in the order in which one thing leads to another."""
+        state = self._state
+        election.run_timers(state)
+        election.count_votes(state)
+        election.ask_for_votes(state)
+        election.answer_votes(state)
+        proposing.expire_forwarded(state)
+        replication.advance_commit(state)
+        replication.send_heartbeats(state)
+        replication.send_appends(state)
+        replication.acknowledge(state)
+        output.write = state.writes.cut(state.term, state.vote, state.log, state.config.max_batch_bytes)
+        committed = state.applying.hand_out(state.log, state.writes.index)
+        if committed is not None:
+            output.apply.append(committed)
+
+    def _receive(self, message: Any) -> Message | None:
+        """The one door for messages: check, then the term rule, then the handler. Returns the answer, if any."""
+        state = self._state
+        try:
+            check_message(message, state.id, state.term)
+            handle, answer = term_rule(state, message)
+            return self._dispatch(message) if handle else answer
+        except Violation as violation:
+            state.violations += 1
+            state.notices.append(ProtocolViolation(str(message.sender)[:64], str(violation)))
+            return None
+
+    def _dispatch(self, event: Event) -> Message | None:
+        handler = TABLE.get((type(self._state.role), type(event)))
+        return None if handler is None else handler(self._state, event)
+
+    def _check(self, now: float, events: tuple[Event, ...]) -> None:
+        """A wrong call by the embedding program is refused as a whole, before its first effect."""
+        state = self._state
+        if now < state.now:
+            raise ValueError(f"time runs backwards: {now} after {state.now}")
+        applied = state.applying.applied
+        for event in events:
+            kind = type(event)
+            if kind in MESSAGES:
+                continue
+            if kind not in LOCAL_EVENTS:
+                raise TypeError(f"{kind.__name__} is no event")
+            if isinstance(event, Propose):
+                if not set(map(type, event.commands)) <= {bytes}:
+                    raise TypeError("commands are bytes")
+            elif isinstance(event, Persisted):
+                if not 0 <= event.seq <= state.writes.last_seq:
+                    raise ValueError(f"write {event.seq} was never asked for, the newest is {state.writes.last_seq}")
+            elif isinstance(event, Applied):
+                self._check_applied(event, applied)
+                applied = event.index
+
+    def _check_applied(self, event: Applied, applied: int) -> None:
+        state = self._state
+        if not applied <= event.index <= state.applying.handed_out:
+            raise ValueError(
+                f"applied index {event.index} is not between {applied} and {state.applying.handed_out}, "
+                "the last index that was handed out"
+            )
+        count = event.index - applied
+        if event.results and len(event.results) != count:  # entries of Raft's own have no results
+            commands = sum(entry[0] == COMMAND[0] for entry in state.log.slice(applied + 1, event.index))
+            if len(event.results) != commands:
+                raise ValueError(f"{len(event.results)} results for {commands} commands")
+
+    @property
+    def deadline(self) -> float:
+        """When `step(now)` must be called next though nothing arrived; infinity if never."""
+        state = self._state
+        next_heartbeat = state.role.next_heartbeat if isinstance(state.role, Leader) else float("inf")
+        return min(election.next_deadline(state), next_heartbeat, proposing.next_expiry(state))
+
+    def status(self) -> Status:
+        """A read-only picture of this node now."""
+        return status_of(self._state)
+
+    def entries(self, first: int, last: int) -> list[Entry]:
+        """The log from index `first` to `last`, both included, for people and tests.
+
+        Raises `LookupError` (`Compacted` or `Unavailable`) for indexes that are not in the log.
+        """
+        log = self._state.log
+        kinds = {COMMAND[0]: "command"}
+        return [
+            Entry(index, log.term(index), kinds.get(entry[0], "no-op"), entry[1:])
+            for index, entry in enumerate(log.slice(first, last), first)
+        ]

@@ -1,0 +1,107 @@
+"""What is refused from outside before anything is changed.
+
+Law: *a message that breaks the protocol changes nothing* (invariant I27). Handlers raise `Violation` in their guards,
+before their first change; `raft.py` turns it into a count and a notice.
+
+The codec has checked the same types on the wire already; a transport of somebody else's may not have.
+"""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from rafty_core.entries import KNOWN_KINDS, LARGEST, Batch
+from rafty_core.messages import (
+    FORWARD_OUTCOMES,
+    MESSAGE_TYPES,
+    AppendEntries,
+    ForwardedProposal,
+    ForwardedProposalResponse,
+    Message,
+    PreVoteResponse,
+    RequestVoteResponse,
+)
+
+LARGEST_TERM_JUMP = 2**32
+"""No cluster holds so many elections between two messages; a term this far ahead is damage, or an attack (F28)."""
+
+NUMBERS = {
+    kind: attrgetter(
+        *(name for name in kind.__slots__ if name == "term" or name.endswith(("_index", "_term", "_commit"))),
+        *(name for name in kind.__slots__ if name in ("round", "boot", "sequence")),
+        "term",  # twice, so that attrgetter always gives a tuple
+    )
+    for kind in MESSAGE_TYPES
+}
+
+
+class Violation(Exception):
+    """A message breaks the protocol. The text says how, in one sentence."""
+
+
+def check_message(message: Message, node_id: str, term: int) -> None:
+    """Raise `Violation` if no correct node could have sent this message to this node, whatever its state."""
+    if message.to != node_id:
+        raise Violation(f"a message for {message.to!r} came to {node_id!r}")
+    if message.sender == node_id or not isinstance(message.sender, str) or not message.sender:
+        raise Violation(f"a message came from outside under the sender {message.sender!r}")
+    for number in NUMBERS[type(message)](message):
+        if type(number) is not int or not 0 <= number <= LARGEST:  # True is an int and 1.0 == 1: fault F136
+            raise Violation(f"{number!r:.40} is no number of a {type(message).__name__}")
+    if message.term > term + LARGEST_TERM_JUMP:
+        raise Violation(f"term {message.term} is implausibly far above term {term}")
+    check = CONTENT.get(type(message))
+    if check is not None:
+        check(message)
+
+
+def check_append_entries(message: AppendEntries) -> None:
+    """The entries follow the preceding one, and terms do not fall along the log nor exceed the leader's."""
+    if message.prev_log_term > message.term or (message.prev_log_index == 0 and message.prev_log_term != 0):
+        raise Violation(f"no log has an entry {message.prev_log_index} of term {message.prev_log_term}")
+    batch = message.batch
+    if batch is None:
+        return
+    if type(batch) is not Batch or type(batch.first) is not int or type(batch.term) is not int:
+        raise Violation("the entries of an AppendEntries are not a batch")
+    if batch.first != message.prev_log_index + 1:
+        raise Violation(f"entries from {batch.first} do not follow entry {message.prev_log_index}")
+    if not max(1, message.prev_log_term) <= batch.term <= message.term:
+        raise Violation(f"entries of term {batch.term} between terms {message.prev_log_term} and {message.term}")
+    check_entries(batch)
+
+
+def check_entries(batch: Batch) -> None:
+    """There is at least one entry, and each is bytes of a known kind."""
+    entries = batch.entries
+    if not entries or batch.first + len(entries) > LARGEST:
+        raise Violation(f"a batch at {batch.first} has {len(entries)} entries")
+    if set(map(type, entries)) != {bytes} or not all(entries) or not {entry[0] for entry in entries} <= KNOWN_KINDS:
+        raise Violation("an entry is not bytes of a known kind")
+
+
+def check_forwarded(message: ForwardedProposal) -> None:
+    """A forwarded proposal brings commands."""
+    if not message.commands or set(map(type, message.commands)) != {bytes}:
+        raise Violation("a forwarded proposal brings no commands")
+
+
+def check_forwarded_response(message: ForwardedProposalResponse) -> None:
+    """The outcome is one that exists, and results are bytes."""
+    if message.outcome not in FORWARD_OUTCOMES or not set(map(type, message.results)) <= {bytes}:
+        raise Violation(f"{message.outcome!r:.40} is no outcome of a proposal")
+
+
+def check_vote_response(message: RequestVoteResponse | PreVoteResponse) -> None:
+    """A vote is granted or not."""
+    if type(message.vote_granted) is not bool:
+        raise Violation(f"{message.vote_granted!r:.40} is no vote")
+
+
+CONTENT: Mapping[type[Message], Callable[[Any], None]] = {
+    AppendEntries: check_append_entries,
+    ForwardedProposal: check_forwarded,
+    ForwardedProposalResponse: check_forwarded_response,
+    RequestVoteResponse: check_vote_response,
+    PreVoteResponse: check_vote_response,
+}
