@@ -1,0 +1,270 @@
+"""A connection begins with names: both sides say who they are, and neither counts a message before both agree.
+
+Law: *whoever refuses says why in one sentence, and both sides know the sentence.*
+
+A connection carries messages one way, from the node that dialed. It says `Hello` (magic, protocol versions, cluster,
+itself, and whom it believes to have reached); the other answers `Welcome` (itself, and the highest version that both
+speak) or `Refusal`; the dialing node looks at the answer and says `Begin`, or refuses in its turn. The format of
+`Hello` is fixed for ever: whatever a later version adds stands behind the fields of today and is ignored.
+
+What is compared: the cluster id (nodes bootstrapped differently are different clusters), the group, the node id that
+was meant, whether the peer is known; and `admit` compares, durably, incarnation and boot (fault F130). A store that
+fails inside `admit` is not the peer's fault: its error leaves as it is.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+from zlib import crc32
+
+import anyio
+import msgpack
+from anyio import to_thread
+from anyio.abc import ByteStream
+
+from rafty_core.configuration import check_node_id
+from rafty_core.entries import LARGEST
+from rafty_transports.codec import VERSION
+from rafty_transports.interfaces import Identity, Refused
+from rafty_transports.packing import DecodeError
+
+MAGIC: Final = b"rfty"
+"""The first bytes of everything said in a handshake."""
+
+HELLO_LIMIT: Final = 4096
+"""Limit in bytes on anything said in a handshake."""
+
+TEXT_LIMIT: Final = 1000
+"""The initial configuration and reasons are cut to this many characters: they are words for people."""
+
+HANDSHAKE_SECONDS: Final = 5.0
+"""A connection that has not agreed after this many seconds is closed, on both sides."""
+
+Admit: TypeAlias = Callable[[Identity], None]
+"""Stores durably that this peer was met, or raises `Refused`. Blocking: it is called in a worker thread."""
+
+_HELLO, _WELCOME, _BEGIN, _REFUSAL = 1, 2, 3, 4
+_PREFIX = struct.Struct(">4sHI")
+_GROUP = 0
+_LINGER_SECONDS = 0.5
+
+
+class HandshakeFailed(Exception):
+    """The connection ended, or kept silent, before both sides agreed; the text is one sentence."""
+
+
+async def dial(
+    stream: ByteStream, mine: Identity, peer: str, admit: Admit, *, seconds: float = HANDSHAKE_SECONDS
+) -> Identity:
+    """Open a connection that this node dialed in order to reach `peer`; return who answered.
+
+    Raises `Refused` with the reason if either side refuses, `HandshakeFailed` if the other side ends the connection,
+    keeps silent for `seconds`, or is no node of rafty. Does not close `stream`.
+    """
+    with anyio.move_on_after(seconds):
+        await _send(stream, _hello(mine, peer))
+        reply = await _Reader(stream).read(f"the node that was dialed as {peer}")
+        if reply[0] == _REFUSAL:
+            raise Refused(_text(reply, 1))
+        try:
+            theirs = _check_welcome(reply, mine, peer)
+            await _admit(admit, theirs)
+        except Refused as refusal:
+            await _refuse(stream, str(refusal))
+            raise
+        await _send(stream, [_BEGIN])
+        return theirs
+    raise HandshakeFailed(f"{peer} did not finish the handshake within {seconds:g} s")
+
+
+async def answer(
+    stream: ByteStream,
+    mine: Identity,
+    check: Callable[[Identity], None],
+    admit: Admit,
+    *,
+    seconds: float = HANDSHAKE_SECONDS,
+) -> tuple[Identity, bytes]:
+    """Open a connection that this node accepted; return who dialed, and what came in behind the handshake.
+
+    `check` is asked first, and raises `Refused` for a peer that is not known here. Raises as `dial` does; the
+    exception's `peer` is the id that the dialing node gave itself, or None.
+    """
+    peer: str | None = None
+    with anyio.move_on_after(seconds):
+        reader = _Reader(stream)
+        try:
+            hello = await reader.read("the dialing node")
+            _check_versions(hello)
+            theirs = _identity(hello, 4)
+            peer = theirs.node_id
+            _check_hello(hello, theirs, mine)
+            check(theirs)
+            await _admit(admit, theirs)
+        except Refused as refusal:
+            await _refuse(stream, str(refusal))
+            raise RefusedPeer(str(refusal), peer) from refusal
+        await _send(stream, [_WELCOME, VERSION, *_names(mine)])
+        begin = await reader.read(f"{peer}")
+        if begin[0] == _REFUSAL:
+            raise RefusedPeer(_text(begin, 1), peer)
+        if begin[0] != _BEGIN:
+            raise HandshakeFailed(f"{peer} broke the handshake: it did not begin")
+        return theirs, reader.rest
+    raise HandshakeFailed(f"{peer or 'a connection'} did not finish the handshake within {seconds:g} s")
+
+
+class RefusedPeer(Refused):
+    """A dialing node was refused, or refused this one; `peer` is the id that it gave itself, None if it gave none."""
+
+    def __init__(self, text: str, peer: str | None) -> None:
+        super().__init__(text)
+        self.peer = peer
+
+
+def difference(one: str, other: str) -> str:
+    """What two initial configurations in words ("n1,n2,n3") do not have in common, as the end of a sentence."""
+    ours, theirs = ({name.strip() for name in words.split(",") if name.strip()} for words in (one, other))
+    parts = [f"only one has {name}" for name in sorted(ours - theirs)]
+    parts += [f"only the other has {name}" for name in sorted(theirs - ours)]
+    return f"one was bootstrapped with {one}, the other with {other}" + "".join(f"; {part}" for part in parts)
+
+
+def _names(identity: Identity) -> list[Any]:
+    fields = [identity.cluster_id, identity.node_id, identity.incarnation, identity.boot]
+    return [*fields, identity.bootstrap[:TEXT_LIMIT]]
+
+
+def _hello(mine: Identity, peer: str) -> list[Any]:
+    return [_HELLO, VERSION, VERSION, _GROUP, *_names(mine), peer]
+
+
+def _check_versions(hello: list[Any]) -> None:
+    if hello[0] != _HELLO or len(hello) < 10 or any(type(value) is not int for value in hello[1:4]):
+        raise Refused("this is no Hello of rafty: its fields are not those of one")
+    lowest, highest, group = hello[1:4]
+    if not lowest <= VERSION <= highest:
+        raise Refused(
+            f"no common protocol version: the dialing node speaks {lowest} to {highest}, the other only {VERSION}; "
+            "upgrade the older"
+        )
+    if group != _GROUP:
+        raise Refused(f"the dialing node asks for Raft group {group:d}, and there is only group {_GROUP}")
+
+
+def _check_hello(hello: list[Any], theirs: Identity, mine: Identity) -> None:
+    _check_cluster(theirs, mine)
+    meant = _text(hello, 9)
+    if meant != mine.node_id:
+        raise Refused(f"{theirs.node_id} dialed {meant!r:.80} and reached {mine.node_id}: an address is wrong")
+
+
+def _check_welcome(reply: list[Any], mine: Identity, peer: str) -> Identity:
+    if reply[0] != _WELCOME or len(reply) < 7:
+        raise Refused(f"what answers at the address of {peer} broke the handshake: it neither welcomes nor refuses")
+    if reply[1] != VERSION:
+        raise Refused(f"{peer} chose protocol version {reply[1]!r:.20}, and {mine.node_id} speaks only {VERSION}")
+    theirs = _identity(reply, 2)
+    _check_cluster(mine, theirs)
+    if theirs.node_id != peer:
+        raise Refused(f"{mine.node_id} dialed {peer} and reached {theirs.node_id}: an address is wrong")
+    return theirs
+
+
+def _check_cluster(one: Identity, other: Identity) -> None:
+    if one.cluster_id == other.cluster_id:
+        return
+    text = f"{one.node_id} belongs to cluster {one.cluster_id}, {other.node_id} to cluster {other.cluster_id}"
+    same_name = one.cluster_id.rpartition(".")[0] == other.cluster_id.rpartition(".")[0]
+    if same_name and one.bootstrap != other.bootstrap:
+        text += f": {difference(one.bootstrap, other.bootstrap)}"
+    raise Refused(text)
+
+
+def _identity(fields: list[Any], start: int) -> Identity:
+    cluster_id, node_id, incarnation, boot, bootstrap = fields[start : start + 5]
+    try:
+        check_node_id(node_id)
+    except ValueError as error:
+        raise Refused(f"a peer gives itself no legal name: {error}") from error
+    texts = (cluster_id, incarnation, bootstrap)
+    if not all(type(text) is str and len(text) <= TEXT_LIMIT for text in texts):
+        raise Refused(f"{node_id} gives a cluster id, an incarnation or an initial configuration that is no text")
+    if type(boot) is not int or not 0 <= boot <= LARGEST:
+        raise Refused(f"{node_id} gives a boot that is no number: {boot!r:.40}")
+    return Identity(cluster_id, node_id, incarnation, boot, bootstrap)
+
+
+def _text(fields: list[Any], position: int) -> str:
+    text = fields[position] if len(fields) > position else None
+    return text[:TEXT_LIMIT] if isinstance(text, str) else "refused, without a readable reason"
+
+
+async def _admit(admit: Admit, peer: Identity) -> None:
+    # A store that hangs must not keep the transport from closing: the thread is left behind then, nothing counts it.
+    await to_thread.run_sync(admit, peer, abandon_on_cancel=True)
+
+
+async def _send(stream: ByteStream, fields: list[Any]) -> None:
+    body: bytes = msgpack.packb(fields, unicode_errors="replace")
+    try:
+        await stream.send(_PREFIX.pack(MAGIC, len(body), crc32(body)) + body)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+        raise HandshakeFailed("the other side ended the connection during the handshake") from error
+
+
+async def _refuse(stream: ByteStream, reason: str) -> None:
+    """Say why, and wait a moment for the other side to hang up: a reset would destroy the reason on its way."""
+    with anyio.move_on_after(_LINGER_SECONDS):
+        try:
+            await _send(stream, [_REFUSAL, reason[:TEXT_LIMIT]])
+            for _ in range(64):
+                await stream.receive(1024)
+        except (HandshakeFailed, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+
+
+class _Reader:
+    """Reads what is said in a handshake, one sentence at a time; `rest` is what came in behind it."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.rest = b""
+
+    async def read(self, who: str) -> list[Any]:
+        """The next sentence, as a non-empty list. `Refused` if it is none of this protocol."""
+        await self._fill(len(MAGIC), who)
+        if self.rest[: len(MAGIC)] != MAGIC:
+            raise Refused(f"{who} does not speak the protocol of rafty: it begins with {self.rest[:8]!r}")
+        await self._fill(_PREFIX.size, who)
+        _, length, crc = _PREFIX.unpack_from(self.rest)
+        if length > HELLO_LIMIT:
+            raise Refused(f"{who} announces {length} bytes in the handshake, and {HELLO_LIMIT} is the limit")
+        end = _PREFIX.size + length
+        await self._fill(end, who)
+        body, self.rest = self.rest[_PREFIX.size : end], self.rest[end:]
+        try:
+            return _fields(body, crc)
+        except DecodeError as error:
+            raise Refused(f"{who} breaks the handshake: {error}") from error
+
+    async def _fill(self, count: int, who: str) -> None:
+        while len(self.rest) < count:
+            try:
+                self.rest += await self._stream.receive(HELLO_LIMIT)
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                raise HandshakeFailed(f"{who} ended the connection during the handshake") from error
+
+
+def _fields(body: bytes, crc: int) -> list[Any]:
+    if crc32(body) != crc:
+        raise DecodeError("a CRC is wrong")
+    try:
+        fields = msgpack.unpackb(
+            body, max_array_len=32, max_map_len=0, max_ext_len=0, max_bin_len=0, max_str_len=len(body)
+        )
+    except Exception as error:  # whatever the library raises, the answer is the same (fault F132)
+        raise DecodeError(f"this is no list: {error}") from error
+    if type(fields) is not list or not fields or type(fields[0]) is not int:
+        raise DecodeError("this is no list that begins with a number")
+    return fields

@@ -1,0 +1,166 @@
+"""A connection in use: one writer that joins what has gathered, or one reader that slices what came in.
+
+Law: *a connection on which nothing is heard for a while is closed, whichever side it is* (fault F122).
+
+It works on any byte stream, once the handshake is done. Messages go from the dialing node to the other; in the other
+direction only keep-alives go, so that the dialing node learns of a peer that is paused or unplugged, which the
+operating system may not notice for a quarter of an hour. None of these functions closes the stream or leaks an
+exception group.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from anyio.abc import ByteStream, TaskGroup
+
+from rafty_core.messages import Message
+from rafty_transports.codec import KEEP_ALIVE, FrameSplitter, decode, is_keep_alive
+from rafty_transports.handshake import HANDSHAKE_SECONDS
+from rafty_transports.packing import DecodeError
+from rafty_transports.queues import Inbox, Outbox
+
+SEND_BYTES: Final = 1024 * 1024
+"""About how much one send joins."""
+
+RECEIVE_BYTES: Final = 256 * 1024
+"""How much one receive takes."""
+
+ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+"""How a stream says that it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds and times of a transport with connections. Times are in seconds."""
+
+    outbox_messages: int = 4096
+    """Messages that wait for one peer, in each of the two lanes."""
+    outbox_bytes: int = 16 * 1024 * 1024
+    """Bytes of appends and forwarded proposals that wait for one peer."""
+    inbox_bytes: int = 16 * 1024 * 1024
+    """Bytes received and not yet taken; readers wait beyond it."""
+    handshake: float = HANDSHAKE_SECONDS
+    """For connecting, and again for agreeing."""
+    keep_alive: float = 5.0
+    """A keep-alive is sent when nothing else was for this long."""
+    idle: float = 30.0
+    """A connection on which nothing was heard for this long is closed."""
+    connections: int = 256
+    """Incoming connections, at most."""
+    handshakes: int = 64
+    """Incoming connections that have not agreed yet, at most."""
+    backoff_first: float = 0.05
+    """Pause before the second attempt to connect; it doubles with each further one."""
+    backoff_last: float = 1.0
+    """Longest pause between attempts to connect."""
+
+
+class _Pulse:
+    """When the other side was heard last; None while nobody listens, as when the inbox is full."""
+
+    def __init__(self) -> None:
+        self.heard: float | None = anyio.current_time()
+
+    def silent(self, seconds: float) -> bool:
+        return self.heard is not None and anyio.current_time() - self.heard > seconds
+
+
+async def send_side(stream: ByteStream, outbox: Outbox, limits: Limits, drained: Callable[[], None]) -> str:
+    """Send what the outbox gathers until the connection ends; say how it ended.
+
+    `drained` is called whenever the outbox was emptied into the connection.
+    """
+    pulse = _Pulse()
+    ends = ["the peer ended the connection"]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_listen, stream, pulse, tasks)
+        tasks.start_soon(_watch_sending, outbox, pulse, limits, tasks, ends)
+        try:
+            while True:
+                await stream.send(b"".join(await outbox.take(SEND_BYTES)))
+                if outbox.empty:
+                    drained()
+        except ENDED:
+            tasks.cancel_scope.cancel()
+    return ends[-1]
+
+
+async def _listen(stream: ByteStream, pulse: _Pulse, tasks: TaskGroup) -> None:
+    try:
+        while True:
+            await stream.receive(4096)  # keep-alives; whatever it is, the peer lives
+            pulse.heard = anyio.current_time()
+    except ENDED:
+        tasks.cancel_scope.cancel()
+
+
+async def _watch_sending(outbox: Outbox, pulse: _Pulse, limits: Limits, tasks: TaskGroup, ends: list[str]) -> None:
+    while not pulse.silent(limits.idle):
+        await anyio.sleep(limits.keep_alive)
+        outbox.beat()
+    ends.append(f"the peer was silent for more than {limits.idle:g} s")
+    tasks.cancel_scope.cancel()
+
+
+async def receive_side(stream: ByteStream, rest: bytes, sender: str, to: str, inbox: Inbox, limits: Limits) -> str:
+    """Receive messages of `sender` to `to` into the inbox until the connection ends; say how it ended.
+
+    `rest` is what came in behind the handshake. Raises `DecodeError` for a frame that is none, and for a message with
+    another sender or destination than the handshake said (fault F130).
+    """
+    pulse = _Pulse()
+    ends = ["the peer ended the connection"]
+    wrong: DecodeError | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch_receiving, stream, pulse, limits, tasks, ends)
+        splitter = FrameSplitter()
+        try:
+            chunk, size = rest, 0
+            while True:
+                messages: list[Message] = []
+                size += len(chunk)
+                try:
+                    _read(splitter, chunk, sender, to, messages)
+                finally:
+                    if messages:
+                        pulse.heard = None
+                        await inbox.put(messages, size)
+                        size = 0
+                        pulse.heard = anyio.current_time()
+                chunk = await stream.receive(RECEIVE_BYTES)
+                pulse.heard = anyio.current_time()
+        except ENDED:
+            pass
+        except DecodeError as error:
+            wrong = error
+        tasks.cancel_scope.cancel()
+    if wrong is not None:
+        raise wrong
+    return ends[-1]
+
+
+def _read(splitter: FrameSplitter, chunk: bytes, sender: str, to: str, messages: list[Message]) -> None:
+    for frame in splitter.feed(chunk):
+        if is_keep_alive(frame):
+            continue
+        message = decode(frame)
+        if message.sender != sender or message.to != to:
+            raise DecodeError(
+                f"on the connection of {sender} to {to} came a message of {message.sender} to {message.to}"
+            )
+        messages.append(message)
+
+
+async def _watch_receiving(
+    stream: ByteStream, pulse: _Pulse, limits: Limits, tasks: TaskGroup, ends: list[str]
+) -> None:
+    try:
+        while not pulse.silent(limits.idle):
+            await anyio.sleep(limits.keep_alive)
+            await stream.send(KEEP_ALIVE)
+        ends.append(f"the peer was silent for more than {limits.idle:g} s")
+    except ENDED:
+        pass
+    tasks.cancel_scope.cancel()

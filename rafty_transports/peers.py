@@ -1,0 +1,91 @@
+"""One peer as a transport with connections sees it, and what it tells about it.
+
+Law: *what goes wrong with a peer is visible, and is logged when it changes, not each time it happens.*
+"""
+
+import logging
+from dataclasses import dataclass
+
+import anyio
+
+from rafty_transports.links import Limits
+from rafty_transports.queues import Outbox
+
+logger = logging.getLogger(__name__)
+
+DIALED, ACCEPTED = "dialed", "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A picture of one peer: for people, metrics and tests.
+
+    connected  messages can leave for it now
+    accepted   messages can come from it now
+    refusal    why the last handshake with it was refused, by either side; None if the last one was not
+    trouble    why there is no connection to it, or None
+    dropped    messages to it that were dropped, since this transport was opened
+    """
+
+    address: str
+    connected: bool
+    accepted: bool
+    refusal: str | None
+    trouble: str | None
+    dropped: int
+
+
+class AcceptedConnection:
+    """An incoming connection that has agreed: what is needed to end it, and to know that it has ended."""
+
+    def __init__(self, boot: int) -> None:
+        self.boot = boot
+        self.scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+
+
+class Peer:
+    """State of one peer. `attempt` covers one attempt to connect, the connection, and the pause that follows."""
+
+    def __init__(self, node_id: str, address: str, limits: Limits) -> None:
+        self.id = node_id
+        self.address = address
+        self.outbox = Outbox(limits.outbox_messages, limits.outbox_bytes)
+        self.accepted: AcceptedConnection | None = None
+        self.attempt = anyio.CancelScope()
+        self.reported = False
+        self.trouble: str | None = None
+        self._refusals: dict[str, str] = {}
+
+    @property
+    def status(self) -> PeerStatus:
+        """The picture of now."""
+        refusal = self._refusals.get(DIALED) or self._refusals.get(ACCEPTED)
+        return PeerStatus(
+            address=self.address,
+            connected=self.outbox.connected,
+            accepted=self.accepted is not None,
+            refusal=refusal,
+            trouble=self.trouble,
+            dropped=self.outbox.dropped,
+        )
+
+    def agreed(self, direction: str) -> None:
+        """A handshake in this direction was right."""
+        self._refusals.pop(direction, None)
+        if direction == DIALED:
+            self.trouble = None
+
+    def refused(self, direction: str, reason: str) -> None:
+        """A handshake in this direction was refused, by either side."""
+        if self._refusals.get(direction) != reason:
+            self._refusals[direction] = reason
+            logger.warning("connection with %s refused: %s", self.id, reason)
+        if direction == DIALED:
+            self.trouble = reason
+
+    def failed(self, reason: str) -> None:
+        """There is no connection to this peer, for this reason."""
+        if self.trouble != reason:
+            self.trouble = reason
+            logger.info("no connection to %s: %s", self.id, reason)
