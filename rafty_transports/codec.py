@@ -17,7 +17,8 @@ index (fault F136), and nothing reaches 2**63 (fault F28).
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
@@ -90,13 +91,17 @@ class _Shape(NamedTuple):
 
     kind: int
     message: type[Message]
+    own: Callable[[Message], tuple[Any, ...]]
     types: tuple[type, ...]
+    numbers: Callable[[Sequence[Any]], tuple[int, ...]]
     limit: int
-    names: tuple[str, ...]
 
 
-def _shape(kind: int, message: type[Message], *types: type, limit: int = SMALL_FRAME) -> _Shape:
-    return _Shape(kind, message, (str, str, *types), limit, message.__slots__[: 2 + len(types)])
+def _shape(kind: int, message: type[Message], *types: type, extra: int = 0, limit: int = SMALL_FRAME) -> _Shape:
+    own = attrgetter(*(name for name in message.__slots__ if name not in ("batch", "commands", "results")))
+    every = (str, str, *types, *(int,) * extra)
+    places = [place for place, wanted in enumerate(every) if wanted is int]
+    return _Shape(kind, message, own, every, itemgetter(places[0], *places), limit)
 
 
 _SHAPES: Final = (
@@ -104,22 +109,16 @@ _SHAPES: Final = (
     _shape(2, RequestVoteResponse, int, bool),
     _shape(3, PreVote, int, int, int),
     _shape(4, PreVoteResponse, int, int, bool),
-    # Behind the message's own fields: term of the batch, then length and CRC of the body.
-    _shape(5, AppendEntries, int, int, int, int, limit=LARGE_FRAME),
+    _shape(5, AppendEntries, int, int, int, int, extra=3, limit=LARGE_FRAME),  # batch's term; length, CRC of the body
     _shape(6, AppendEntriesResponse, int, bool, int, int, int),
     _shape(7, Heartbeat, int, int, int),
     _shape(8, HeartbeatResponse, int, int),
-    # Behind the message's own fields: length and CRC of the body.
-    _shape(9, ForwardedProposal, int, int, int, limit=LARGE_FRAME),
-    _shape(10, ForwardedProposalResponse, int, int, int, str, str, str, limit=RESULTS_FRAME),
+    _shape(9, ForwardedProposal, int, int, int, extra=2, limit=LARGE_FRAME),  # length, CRC of the body
+    _shape(10, ForwardedProposalResponse, int, int, int, str, str, str, extra=2, limit=RESULTS_FRAME),
 )
-_EXTRA: Final[dict[type[Message], tuple[type, ...]]] = {
-    AppendEntries: (int, int, int),
-    ForwardedProposal: (int, int),
-    ForwardedProposalResponse: (int, int),
-}
 _SHAPE_OF: Final = {shape.message: shape for shape in _SHAPES}
-_BY_KIND: Final = {shape.kind: shape._replace(types=shape.types + _EXTRA.get(shape.message, ())) for shape in _SHAPES}
+_BY_KIND: Final = {shape.kind: shape for shape in _SHAPES}
+_WITH_BODY: Final = frozenset((AppendEntries, ForwardedProposal, ForwardedProposalResponse))
 _LIMITS: Final = {_KEEP_ALIVE_KIND: SMALL_FRAME, **{shape.kind: shape.limit for shape in _SHAPES}}
 
 _packer = msgpack.Packer()
@@ -134,7 +133,7 @@ def encode(message: Message, group: int = 0) -> tuple[bytes, ...]:
     Raises `EncodeError` for a message that no receiver would take: too large, or a field out of range.
     """
     shape = _SHAPE_OF[type(message)]
-    fields: list[Any] = [getattr(message, name) for name in shape.names]
+    fields = shape.own(message)
     body = b""
     if isinstance(message, AppendEntries):
         packed = _batch_of(message)
@@ -145,8 +144,7 @@ def encode(message: Message, group: int = 0) -> tuple[bytes, ...]:
         fields += (len(body), crc)
     elif isinstance(message, ForwardedProposalResponse):
         body, crc = pack(message.results)
-        fields[-1] = message.reason[:REASON_LIMIT]
-        fields += (len(body), crc)
+        fields = (*fields[:-1], message.reason[:REASON_LIMIT], len(body), crc)
     head = _head(shape.kind, group, fields, len(body), shape.limit)
     return (head, body) if body else (head,)
 
@@ -160,7 +158,7 @@ def _batch_of(message: AppendEntries) -> Packed:
     return pack_batch(batch)
 
 
-def _head(kind: int, group: int, fields: list[Any], body_length: int, limit: int) -> bytes:
+def _head(kind: int, group: int, fields: Sequence[Any], body_length: int, limit: int) -> bytes:
     try:
         packed: bytes = _packer.pack(fields)
         head = _HEADER.pack(VERSION, kind, group, len(packed)) + packed
@@ -172,7 +170,7 @@ def _head(kind: int, group: int, fields: list[Any], body_length: int, limit: int
     return _PREFIX.pack(length, crc32(head)) + head
 
 
-KEEP_ALIVE: Final = _head(_KEEP_ALIVE_KIND, 0, [], 0, SMALL_FRAME)
+KEEP_ALIVE: Final = _head(_KEEP_ALIVE_KIND, 0, (), 0, SMALL_FRAME)
 """A frame that says "still here" and carries no message."""
 
 _KEEP_ALIVE_FRAME: Final = KEEP_ALIVE[4:]
@@ -213,7 +211,7 @@ def decode(frame: Frame, group: int = 0) -> Message:
     if crc32(frame[4:end]) != crc:
         raise DecodeError("a frame does not match its CRC")
     fields = _read_fields(frame[_FRAME.size : end], shape)
-    if shape.message in _EXTRA:
+    if shape.message in _WITH_BODY:
         return _with_body(shape.message, fields, bytes(frame[end:]))
     if end != len(frame):
         raise DecodeError(f"{len(frame) - end} bytes follow the fields of a {shape.message.__name__}")
@@ -229,11 +227,11 @@ def _read_fields(data: Frame, shape: _Shape) -> list[Any]:
         raise DecodeError(f"the fields are not one flat list: {error}") from error
     if type(fields) is not list or len(fields) != len(shape.types):
         raise DecodeError(f"a {shape.message.__name__} has {len(shape.types)} fields")
-    for value, wanted in zip(fields, shape.types, strict=True):
-        if type(value) is not wanted:  # bool is an int to isinstance (fault F136)
-            raise DecodeError(f"a field of a {shape.message.__name__} must be {wanted.__name__}, not {value!r:.60}")
-        if type(value) is int and not 0 <= value <= LARGEST:
-            raise DecodeError(f"a number in a {shape.message.__name__} is out of range: {value}")
+    if tuple(map(type, fields)) != shape.types:  # exactly: True is an int to isinstance (fault F136)
+        raise DecodeError(f"a field of a {shape.message.__name__} has another type than it must have: {fields!r:.200}")
+    numbers = shape.numbers(fields)
+    if min(numbers) < 0 or max(numbers) > LARGEST:  # faults F28, F136
+        raise DecodeError(f"a number in a {shape.message.__name__} is out of range: {fields!r:.200}")
     fields[0] = _node_id(fields[0])
     fields[1] = _node_id(fields[1])
     return fields

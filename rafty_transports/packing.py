@@ -117,10 +117,11 @@ def _read_large(body: bytes, start: int) -> list[bytes]:
     # No array at all inside: a header nested a thousand times would reserve a thousand times its count (fault F129).
     size = len(body)
     unpacker = msgpack.Unpacker(
-        max_buffer_size=size, max_array_len=0, max_bin_len=size, max_str_len=0, max_map_len=0, max_ext_len=0
+        max_buffer_size=size + 1, max_array_len=0, max_bin_len=size, max_str_len=0, max_map_len=0, max_ext_len=0
     )
     unpacker.feed(memoryview(body)[start:])
+    unpacker.feed(b"\xc0")  # a nil behind the end: an unfinished item would swallow it, for the position tells nothing
     items = list(unpacker)
-    if unpacker.tell() != size - start:
+    if items.pop() is not None:
         raise ValueError("it ends in the middle of an item")
     return items
