@@ -1,0 +1,411 @@
+"""A running node: drives the core, and gives callers plain `await`.
+
+Law: *every event goes through one `step`, and nothing is awaited between taking an event and acting on its output.*
+
+Two tasks and a thread. One task takes what the transport received and steps the core with it; one waits for timers,
+proposals and the disk; the thread makes writes durable. A failure of any of them stops the node: half-alive does not
+exist (fault F126). Leaving `async with` always ends clean: every waiting call failed with a typed error, no task left,
+the store closed last.
+"""
+
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.to_thread
+
+from rafty_core.config import Config
+from rafty_core.events import Applied, Event, PeerUnreachable, Persisted
+from rafty_core.messages import Message
+from rafty_core.outcomes import NotLeader, OutcomeUnknown, Overloaded, ProposalError, Stopped, TooLarge
+from rafty_core.output import Committed, LeaderChanged, Output, ProtocolViolation
+from rafty_core.raft import Raft
+from rafty_core.status import Status
+from rafty_transports.calls import Call, Group, Outcome, grouped
+from rafty_transports.disk import Disk
+from rafty_transports.interfaces import Identity, LogStore, StateMachine, Transport
+from rafty_transports.observers import Notices
+
+logger = logging.getLogger("rafty")
+logger.addHandler(logging.NullHandler())
+
+DISK_GRACE = 1.0
+"""Seconds that a disk call may take at shutdown before it is named and left behind."""
+
+GROUP_BYTES = 1024 * 1024
+"""Proposals that gather are put together up to this size."""
+
+
+class NodeFailed(Exception):
+    """The node stopped because something broke that it cannot go on without; `__cause__` is what broke."""
+
+
+class Node:
+    """One member of a cluster, running while inside `async with`.
+
+    store            where the log is kept; opened already, closed by the node when it stops
+    transport        how messages travel; opened and closed by the node
+    machine          what commands mean
+    config           timeouts and bounds; `id` and `boot` are taken from the store
+    timeout          seconds after which a waiting `propose` gives up (a call may give its own)
+    most_waiting     bytes of commands that may wait here to be proposed
+    random           a source of chance for election timeouts
+
+    The body's own exception leaves the block as itself. If the node fails, the body is cancelled and the block raises
+    `NodeFailed`. Never an exception group.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        transport: Transport,
+        machine: StateMachine,
+        *,
+        config: Config | None = None,
+        timeout: float = 5.0,
+        most_waiting: int = 64 * 1024 * 1024,
+        random: Random | None = None,
+    ) -> None:
+        identity = store.identity
+        self.identity: Identity = identity
+        self.config = dataclasses.replace(
+            config or Config(id=identity.node_id), id=identity.node_id, boot=identity.boot
+        )
+        self.timeout = timeout
+        self._store = store
+        self._transport = transport
+        self._machine = machine
+        self._random = random or Random()
+        self._most_waiting = most_waiting
+        self._raft: Raft | None = None
+        self._disk: Disk | None = None
+        self._failure: BaseException | None = None
+        self._stopping = False
+        self._wake = anyio.Event()
+        self._queued: list[Call] = []
+        self._queued_bytes = 0
+        self._groups: dict[int, Group] = {}
+        self._backlog: list[Committed] = []
+        self._persisted = 0
+        self._heard: dict[str, float] = {}
+        self._leader_changed = anyio.Event()
+        self._watchers: set[Notices] = set()
+        self._context: AbstractAsyncContextManager[Self] | None = None
+
+    # ---------------------------------------------------------------- opening
+
+    async def __aenter__(self) -> Self:
+        if self._context is not None:
+            raise RuntimeError("a Node is entered once; build another one on a newly opened store")
+        self._context = self._run()
+        return await self._context.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        if self._context is None:
+            raise RuntimeError("this node was never entered")
+        return await self._context.__aexit__(kind, error, traceback)
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[Self]:
+        body_error: BaseException | None = None
+        try:
+            stable = await anyio.to_thread.run_sync(self._store.load)
+            self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time())
+            async with self._transport:
+                self._disk = Disk(self._store, self._disk_changed)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._guard, self._receive, tasks.cancel_scope)
+                    tasks.start_soon(self._guard, self._drive, tasks.cancel_scope)
+                    try:
+                        yield self
+                    except anyio.get_cancelled_exc_class():
+                        raise
+                    except BaseException as error:
+                        body_error = error
+                    finally:
+                        self._stop_calls()
+                        tasks.cancel_scope.cancel()
+        finally:
+            self._stop_calls()
+            await self._close_store()
+        if self._failure is not None:
+            raise NodeFailed(f"node {self.identity.node_id} failed: {self._failure}") from self._failure
+        if body_error is not None:
+            raise body_error
+
+    async def _guard(self, run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+        """Run one of the node's tasks; whatever ends it ends the node."""
+        try:
+            await run()
+            if not self._stopping:
+                raise RuntimeError("the transport ended")
+        except Exception as error:
+            if not self._stopping:
+                self._failure = error
+                logger.error("%s failed: %r", self.identity.node_id, error)
+            self._stop_calls()
+            scope.cancel()
+
+    def _stop_calls(self) -> None:
+        """Tell every waiting caller the truth: not accepted, or unknown."""
+        self._stopping = True
+        queued, self._queued = self._queued, []
+        groups, self._groups = self._groups, {}
+        why = "the node failed" if self._failure is not None else "the node was stopped"
+        for call in queued:
+            call.fail(Stopped(f"{why} before it accepted the command"))
+        for group in groups.values():
+            group.fail(OutcomeUnknown(f"{why} while the outcome was open"))
+        for watcher in list(self._watchers):
+            watcher.close()
+        self._leader_changed.set()
+
+    async def _close_store(self) -> None:
+        """Let the disk finish what was asked for, but not for ever; the store is closed last."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(DISK_GRACE):
+            if self._disk is None:
+                await anyio.to_thread.run_sync(self._store.close, abandon_on_cancel=True)
+                return
+            self._disk.close()
+            while not self._disk.ended:
+                self._wake = anyio.Event()
+                if not self._disk.ended:
+                    await self._wake.wait()
+        if self._disk is not None and not self._disk.ended:
+            logger.error("%s stops without its disk: %s", self.identity.node_id, self._disk.describe())
+        elif self._disk is not None and self._disk.failure is not None:
+            self._failure = self._failure or self._disk.failure
+
+    # ---------------------------------------------------------------- callers
+
+    async def propose(self, command: bytes, *, timeout: float | None = None) -> bytes:
+        """Replicate one command; return its result once it is applied at the leader.
+
+        Works on any node: a follower forwards to the leader. While there is no leader it waits for one.
+
+        timeout  seconds to wait; None takes the node's own
+
+        Raises `NotApplied` (`NotLeader`, `Overloaded`, `TooLarge`, `Superseded`, `Stopped`) if the command was not
+        applied and never will be, and `OutcomeUnknown` if it may have been, or may still be. If the call is cancelled,
+        the outcome is unknown too. Not promised: an order between calls that are under way at the same time.
+        """
+        outcome = (await self.propose_many((command,), timeout=timeout))[0]
+        if isinstance(outcome, ProposalError):
+            raise outcome
+        return outcome
+
+    async def propose_many(self, commands: Sequence[bytes], *, timeout: float | None = None) -> list[Outcome]:
+        """Replicate several commands, in this order; return one outcome for each: its result, or an exception.
+
+        The exceptions are returned, not raised, since some commands may be applied and others not. They mean what they
+        mean in `propose`. Raises only for a wrong call (`TypeError` for what is not bytes).
+        """
+        weight = self._weigh(commands)
+        if isinstance(weight, ProposalError):
+            return [weight] * len(commands)
+        if not commands:
+            return []
+        deadline = anyio.current_time() + (self.timeout if timeout is None else timeout)
+        while True:
+            refusal = self._refusal(weight)
+            if refusal is not None:
+                return [refusal] * len(commands)
+            call = Call(commands, weight)
+            self._queued.append(call)
+            self._queued_bytes += weight
+            self._wake.set()
+            if timeout is None:
+                await call.done.wait()
+            else:
+                with anyio.CancelScope(deadline=deadline):
+                    await call.done.wait()
+            outcomes = call.outcomes or self._give_up(call)
+            if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline)):
+                return self._explained(outcomes)
+
+    def _weigh(self, commands: Sequence[bytes]) -> int | ProposalError:
+        if not set(map(type, commands)) <= {bytes}:
+            raise TypeError("commands are bytes")
+        sizes = list(map(len, commands))
+        most, most_together = self.config.max_command_bytes, self.config.max_proposal_bytes
+        if max(sizes, default=0) > most:
+            return TooLarge(f"a command has {max(sizes)} bytes, and the limit is {most}")
+        weight = sum(sizes)
+        if weight > most_together:
+            return TooLarge(f"commands of {weight} bytes were proposed together, and the limit is {most_together}")
+        return weight
+
+    def _refusal(self, weight: int) -> ProposalError | None:
+        if self._stopping or self._raft is None:
+            return Stopped("the node is not running")
+        if self._queued and self._queued_bytes + weight > self._most_waiting:
+            return Overloaded(
+                f"{self._queued_bytes} bytes of commands wait here, and the bound is {self._most_waiting}"
+            )
+        return None
+
+    def _give_up(self, call: Call) -> list[Outcome]:
+        """The caller's own time is over: still in the queue means never accepted, anything else is unknown."""
+        error: ProposalError = OutcomeUnknown(f"no outcome in time; {self.describe_contact()}")
+        if call in self._queued:
+            self._queued.remove(call)
+            self._queued_bytes -= call.weight
+            error = Overloaded("the node was too busy to take the command in time")
+        call.fail(error)
+        return [error] * len(call.commands)
+
+    async def _another_try(self, deadline: float) -> bool:
+        """Nobody accepted the commands, so that they may safely be proposed again: wait for a change of leader."""
+        pause = min(deadline, anyio.current_time() + self.config.heartbeat_interval)
+        with anyio.CancelScope(deadline=pause):
+            await self._leader_changed.wait()
+        return anyio.current_time() < deadline and not self._stopping
+
+    def _explained(self, outcomes: list[Outcome]) -> list[Outcome]:
+        first = outcomes[0]
+        if isinstance(first, NotLeader) and first.leader is None:
+            text = f"{first}; {self.describe_contact()}"
+            return [NotLeader(text) if outcome is first else outcome for outcome in outcomes]
+        return outcomes
+
+    def describe_contact(self) -> str:
+        """Whom this node heard within an election timeout, and when it last heard the others, in one phrase."""
+        now = anyio.current_time()
+        voters = self._core.status().configuration.all_voter_ids
+        others = [voter for voter in voters if voter != self.identity.node_id]
+        silent = [peer for peer in others if now - self._heard.get(peer, -1e9) >= self.config.election_timeout]
+        heard = len(voters) - len(silent)
+        ages = [
+            f"{peer} last {now - self._heard[peer]:.1f} s ago" if peer in self._heard else f"{peer} never"
+            for peer in silent
+        ]
+        return ", ".join([f"heard {heard} of {len(voters)} voters", *ages])
+
+    def status(self) -> Status:
+        """A picture of this node now; on a leader with what it knows of each peer. Raises `Stopped` before it runs."""
+        return self._core.status()
+
+    def notices(self) -> Notices:
+        """What happens from now on: changes of role and of leader, peers lost and found, refused messages."""
+        return Notices(self._watchers)
+
+    # ---------------------------------------------------------------- driving
+
+    @property
+    def _core(self) -> Raft:
+        if self._raft is None:
+            raise Stopped("the node is not running")
+        return self._raft
+
+    def _disk_changed(self) -> None:
+        self._wake.set()
+
+    async def _receive(self) -> None:
+        """Step the core with what comes in, all that has gathered at a time."""
+        async for received in self._transport:
+            now = anyio.current_time()
+            for message in received:
+                if not isinstance(message, PeerUnreachable):
+                    self._heard[message.sender] = now
+            self._step(received)
+            await anyio.lowlevel.checkpoint()
+
+    async def _drive(self) -> None:
+        """Step the core when callers, the disk, the state machine or a timer call for it."""
+        while not self._stopping:
+            with anyio.CancelScope(deadline=min(self._core.deadline, self._first_expiry())):
+                await self._wake.wait()
+            self._wake = anyio.Event()
+            events: list[Event] = []
+            if self._disk is not None:
+                if self._disk.failure is not None:
+                    raise self._disk.failure
+                if self._disk.persisted > self._persisted:
+                    self._persisted = self._disk.persisted
+                    events.append(Persisted(self._persisted))
+            backlog, self._backlog = self._backlog, []
+            events.extend(self._apply(committed) for committed in backlog)
+            if events or self._queued or anyio.current_time() >= self._core.deadline:
+                self._step(events)
+            self._expire()
+
+    def _step(self, events: Sequence[Event | Message]) -> None:
+        """One step with these events and all proposals that wait, and everything that follows from it."""
+        core = self._core
+        if self._queued:
+            events = [*events, *self._take_queued()]
+        output = core.step(anyio.current_time(), *events)
+        self._carry_out(output)
+        if output.apply and not self._backlog:
+            applied = [self._apply(committed) for committed in output.apply]
+            output = core.step(anyio.current_time(), *applied)
+            self._carry_out(output)
+        if output.apply:  # more than one portion: let others run in between (fault F125)
+            self._backlog.extend(output.apply)
+            self._wake.set()
+
+    def _carry_out(self, output: Output) -> None:
+        for message in output.messages:
+            self._transport.send(message)
+        if output.write is not None and self._disk is not None:
+            self._disk.write(output.write)
+        for answer in output.answers:
+            group: Group = answer.token
+            if self._groups.pop(id(group), None) is not None:
+                group.answer(answer)
+        if output.notices:
+            self._publish(output)
+
+    def _publish(self, output: Output) -> None:
+        status = self._core.status()
+        for notice in output.notices:
+            level = logging.WARNING if isinstance(notice, ProtocolViolation) else logging.INFO
+            logger.log(level, "%s (term %d, %s): %r", status.id, status.term, status.role, notice)
+            if isinstance(notice, LeaderChanged):
+                self._leader_changed.set()
+                self._leader_changed = anyio.Event()
+        for watcher in self._watchers:
+            watcher.put(output.notices)
+
+    def _apply(self, committed: Committed) -> Applied:
+        """Carry out committed commands on the state machine. What it raises stops the node: nothing is skipped."""
+        commands = committed.commands()
+        if not commands:
+            return Applied(committed.last)
+        try:
+            results = self._machine.apply(committed.first, commands)
+        except Exception as error:
+            raise RuntimeError(
+                f"the state machine raised {error!r} for commands at index {committed.first} to {committed.last}, "
+                f"the first of them {commands[0]!r:.100}"
+            ) from error
+        if len(results) != len(commands):
+            raise RuntimeError(f"the state machine gave {len(results)} results for {len(commands)} commands")
+        return Applied(committed.last, results)
+
+    # ----------------------------------------------------------- the callers' queue
+
+    def _take_queued(self) -> list[Event]:
+        queued, self._queued, self._queued_bytes = self._queued, [], 0
+        expires = anyio.current_time() + self.timeout
+        proposals = grouped(queued, GROUP_BYTES, expires)
+        for proposal in proposals:
+            self._groups[id(proposal.token)] = proposal.token
+        return list(proposals)
+
+    def _first_expiry(self) -> float:
+        return next((group.expires for group in self._groups.values()), float("inf"))
+
+    def _expire(self) -> None:
+        """Proposals whose time is over: their outcome is unknown from here on."""
+        now = anyio.current_time()
+        while self._groups and self._first_expiry() <= now:
+            group = self._groups.pop(next(iter(self._groups)))
+            group.fail(OutcomeUnknown(f"no outcome in {self.timeout:g} s; {self.describe_contact()}"))
