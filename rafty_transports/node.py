@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from rafty_core.config import Config
 from rafty_core.events import Applied, Event, PeerUnreachable, Persisted
+from rafty_core.explain import explain
 from rafty_core.messages import Message
 from rafty_core.outcomes import NotLeader, OutcomeUnknown, Overloaded, ProposalError, Stopped, TooLarge
 from rafty_core.output import Committed, LeaderChanged, Output, ProtocolViolation
@@ -367,7 +368,7 @@ class Node:
         status = self._core.status()
         for notice in output.notices:
             level = logging.WARNING if isinstance(notice, ProtocolViolation) else logging.INFO
-            logger.log(level, "%s (term %d, %s): %r", status.id, status.term, status.role, notice)
+            logger.log(level, "%s (term %d, %s) %s", status.id, status.term, status.role, explain(notice))
             if isinstance(notice, LeaderChanged):
                 self._leader_changed.set()
                 self._leader_changed = anyio.Event()
