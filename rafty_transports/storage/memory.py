@@ -6,6 +6,7 @@ Law: *the same contract as on disk, without a disk: for tests, simulations and b
 """
 
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from rafty_core.configuration import Configuration
@@ -13,9 +14,9 @@ from rafty_core.entries import Batch
 from rafty_core.output import Write
 from rafty_core.stable import Snapshot, Stable
 from rafty_transports.interfaces import Identity
-from rafty_transports.storage.errors import StoreClosed, StoreError, WriteRefused
+from rafty_transports.storage.errors import StoreClosed, StoreError
 from rafty_transports.storage.identity import Birth, born
-from rafty_transports.storage.order import Position, position_after
+from rafty_transports.storage.order import Position, check_follows, position_after
 from rafty_transports.storage.peers import check_peer
 from rafty_transports.storage.records import Peers
 
@@ -88,17 +89,10 @@ class MemoryStore:
         position = self._position
         for write in writes:
             position = position_after(write, position)
-        batches = self._batches
-        for batch in (batch for write in writes for batch in write.batches):
-            while batches and batches[-1].first >= batch.first:
-                batches.pop()
-            if batches:
-                batches[-1] = batches[-1].slice_to(batch.first - 1)
-                if batch.term < batches[-1].term:
-                    raise WriteRefused(
-                        f"entries of term {batch.term} at index {batch.first} follow term {batches[-1].term}"
-                    )
-            batches.append(batch)
+        new = [batch for write in writes for batch in write.batches]
+        if new:
+            kept = bisect_left(self._batches, min(batch.first for batch in new), key=lambda batch: batch.last)
+            self._batches[kept:] = _replaced(self._batches[max(kept - 1, 0) :], new)[kept > 0 :]
         self._position = position
 
     def meet(self, peer: Identity) -> None:
@@ -116,3 +110,15 @@ class MemoryStore:
     def _check_usable(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _replaced(stored: list[Batch], new: Sequence[Batch]) -> list[Batch]:
+    """`stored` after each batch of `new` has replaced everything at its first index and after it."""
+    for batch in new:
+        while stored and stored[-1].first >= batch.first:
+            stored.pop()
+        if stored:
+            stored[-1] = stored[-1].slice_to(batch.first - 1)
+            check_follows(batch, stored[-1].term)
+        stored.append(batch)
+    return stored

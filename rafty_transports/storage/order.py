@@ -9,7 +9,7 @@ overwritten entries (fault F112); one that took a lower term or a second vote in
 
 from dataclasses import dataclass
 
-from rafty_core.entries import LARGEST
+from rafty_core.entries import LARGEST, Batch
 from rafty_core.output import Write
 from rafty_transports.storage.errors import WriteRefused
 
@@ -44,6 +44,12 @@ def position_after(write: Write, before: Position) -> Position:
         last_index, last_term = batch.last, batch.term
         expected = last_index + 1
     return Position(write.seq, write.term, write.vote, last_index, last_term)
+
+
+def check_follows(batch: Batch, term: int) -> None:
+    """Raise `WriteRefused` if this batch may not stand behind an entry of `term`."""
+    if batch.term < term:
+        raise WriteRefused(f"entries of term {batch.term} at index {batch.first} follow an entry of term {term}")
 
 
 def _check_term_and_vote(write: Write, before: Position) -> None:

@@ -30,12 +30,11 @@ from rafty_transports.storage.errors import (
     StoreClosed,
     StoreError,
     WriteFailed,
-    WriteRefused,
 )
 from rafty_transports.storage.examine import Contents, create, examine
 from rafty_transports.storage.identity import Birth, check_names
 from rafty_transports.storage.mark import Mark
-from rafty_transports.storage.order import Position, position_after
+from rafty_transports.storage.order import Position, check_follows, position_after
 from rafty_transports.storage.peers import check_peer
 from rafty_transports.storage.records import SAVE_STATE, State, corruption, link, peers_crc, read_log
 
@@ -69,13 +68,13 @@ class SqliteStore:
         self._lock = threading.Lock()
         path = directory.database
         with ExitStack() as opened:
-            self._connection = connect(path)
+            self._connection = connect(path, 0.5)
             opened.callback(self._connection.close)
             settle(self._connection, path)
             self._mark = Mark(directory.mark, self._seed)
             opened.callback(self._mark.close)
             self._checkpointer = Checkpointer(
-                connect(path), path, CHECKPOINT_BYTES, self._lock, self._mark.sync, self._checkpoint_failed
+                connect(path, 0.0), path, CHECKPOINT_BYTES, self._lock, self._mark.sync, self._checkpoint_failed
             )
             opened.pop_all()
 
@@ -147,27 +146,11 @@ class SqliteStore:
             for write in writes:
                 position = position_after(write, position)
             self._begin()
-            size, chain = PAGE_ROUND, state.chain
-            last_index, last_term = state.last_index, state.last_term
+            size = PAGE_ROUND
             for batch in (batch for write in writes for batch in write.batches):
-                if batch.first <= last_index:
-                    chain, last_term = self._cut(batch.first)
-                if batch.term < last_term:
-                    raise WriteRefused(f"entries of term {batch.term} at index {batch.first} follow term {last_term}")
-                chain = self._save(batch, chain)
-                last_index, last_term = batch.last, batch.term
+                state = self._replace_from(batch, state)
                 size += len(pack_batch(batch).body)
-            self._commit(
-                replace(
-                    state,
-                    term=position.term,
-                    vote=position.vote,
-                    last_index=position.last_index,
-                    last_term=position.last_term,
-                    chain=chain,
-                ),
-                size,
-            )
+            self._commit(replace(state, term=position.term, vote=position.vote), size)
             self._seq = position.seq
 
     def meet(self, peer: Identity) -> None:
@@ -231,6 +214,15 @@ class SqliteStore:
         self._mark.note(state.number)
         self._checkpointer.wrote(size)
 
+    def _replace_from(self, batch: Batch, state: State) -> State:
+        """Store this batch in place of everything at its first index and after it; return what is the state then."""
+        chain, last_term = state.chain, state.last_term
+        if batch.first <= state.last_index:
+            chain, last_term = self._cut(batch.first)
+        check_follows(batch, last_term)
+        chain = self._save(batch, chain)
+        return replace(state, last_index=batch.last, last_term=batch.term, chain=chain)
+
     def _save(self, batch: Batch, before: int) -> int:
         """Store this batch behind the row with chained CRC `before`; return its own."""
         packed, count = pack_batch(batch), len(batch.entries)
@@ -280,10 +272,13 @@ class SqliteStore:
             raise self._failure from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that writes: syncs at each commit, never checkpoints by itself, never creates the file."""
+def connect(path: Path, patience: float) -> sqlite3.Connection:
+    """A connection that writes: syncs at each commit, never checkpoints by itself, never creates the file.
+
+    `patience` is how many seconds it waits for other programs that read the database.
+    """
     connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False, timeout=5
+        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False, timeout=patience
     )
     try:
         for setting in ("synchronous=FULL", "fullfsync=ON", "wal_autocheckpoint=0", "secure_delete=OFF"):

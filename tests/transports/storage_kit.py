@@ -1,0 +1,127 @@
+"""Tools of the store's tests: small logs, images of a disk after a crash, and a disk that fails on demand.
+
+Law: *a crash is simulated by taking away what a crash takes away, never by asking the store to forget.*
+
+After `kill -9` everything written is still there: a copy of the directory is that image. After a power failure only
+what was synced is sure to be there: a library loaded into a child process keeps a copy of each file as of its last
+sync, and of the names as of the directory's last sync.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+
+from rafty_core.configuration import Configuration
+from rafty_core.entries import COMMAND, Batch
+from rafty_core.output import Write
+from rafty_core.stable import Stable
+from rafty_transports.interfaces import LogStore
+from rafty_transports.storage import SqliteStore
+
+REPOSITORY = Path(__file__).parents[2]
+VOTERS = Configuration.of("n1", "n2", "n3")
+
+
+def open_store(path: Path | str, **changes: Any) -> SqliteStore:
+    """The store of node n1 of three, created if it is not there."""
+    return SqliteStore.open(path, **{"node_id": "n1", "initial": VOTERS, **changes})
+
+
+def batch(first: int, count: int, term: int = 1, size: int = 0) -> Batch:
+    """Commands that name their index and term, so that no two entries of a test are the same."""
+    return Batch(first, term, [COMMAND + f"{first + i}/{term}".encode().ljust(size, b".") for i in range(count)])
+
+
+def append(store: LogStore, seq: int, first: int, count: int = 1, term: int = 1, size: int = 0) -> None:
+    """One write that puts `count` entries of `term` at index `first`."""
+    store.write([Write(seq, term, None, [batch(first, count, term, size)])])
+
+
+def log_of(stable: Stable) -> list[bytes]:
+    """The entries of the log, in order."""
+    return [entry for one in stable.batches for entry in one.entries]
+
+
+def expected_log(*batches: Batch) -> list[bytes]:
+    """The entries of these batches, in order."""
+    return [entry for one in batches for entry in one.entries]
+
+
+def image_after_kill(path: Path, target: Path) -> Path:
+    """What a process that is killed now leaves behind; `target` is replaced."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(path, target, ignore=shutil.ignore_patterns("*-shm"))
+    return target
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a data directory but the lock, to compare what was there before and after."""
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file() and file.name != "lock"}
+
+
+def flip_bit(file: Path, bit: int) -> None:
+    """Flip one bit of a file."""
+    with file.open("r+b", buffering=0) as handle:
+        handle.seek(bit // 8)
+        byte = handle.read(1)[0] ^ 1 << (bit % 8)
+        handle.seek(bit // 8)
+        handle.write(bytes([byte]))
+
+
+@cache
+def shim() -> Path:
+    """The compiled library; skips the test where it cannot be made."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("a disk that fails on demand needs Linux and a C compiler")
+    library = Path(mkdtemp(prefix="rafty-shim-")) / "disk_shim.so"
+    source = Path(__file__).with_name("disk_shim.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl", "-lpthread"], check=True)
+    return library
+
+
+def run_child(code: str, *arguments: object, **environment: str) -> "subprocess.Popen[str]":
+    """Start Python on `code`, with everything of this module at hand as `*`, and `arguments` in `sys.argv[1:]`."""
+    program = "import sys, os\nfrom pathlib import Path\nfrom tests.transports.storage_kit import *\n" + code
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", program, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def output_of(child: "subprocess.Popen[str]", seconds: float = 30) -> list[str]:
+    """What the child printed, line by line, once it has ended; fails the test with its errors if it failed."""
+    out, err = child.communicate(timeout=seconds)
+    if child.returncode not in (0, -9):
+        pytest.fail(f"the child ended with {child.returncode}: {err}")
+    return out.splitlines()
+
+
+def run_with_failing_sync(code: str, path: Path, rule: str) -> list[str]:
+    """Run `code` in a child where one sync fails: `rule` is "<end of a file's name>:<n>". Returns its lines."""
+    return output_of(run_child(code, path, LD_PRELOAD=str(shim()), SHIM_ROOT=str(path), SHIM_FAIL=rule))
+
+
+def run_until_power_failure(code: str, path: Path, image: Path) -> list[str]:
+    """Run `code` in a child, then put into `image` what a power failure at its end leaves. Returns its lines."""
+    synced = image.with_name(image.name + "-synced")
+    synced.mkdir()
+    lines = output_of(run_child(code, path, LD_PRELOAD=str(shim()), SHIM_ROOT=str(path), SHIM_SYNCED=str(synced)))
+    image.mkdir()
+    names = synced / "names"
+    for line in names.read_text().splitlines() if names.exists() else ():
+        name, inode = line.split()
+        kept = synced / inode
+        (image / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
+    return lines
