@@ -1,0 +1,65 @@
+"""Small clusters of real nodes in one process, for the tests of `Node`."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from rafty_core import Config, Configuration
+from rafty_transports.memory import MemoryNetwork
+from rafty_transports.node import Node
+from rafty_transports.storage.memory import MemoryStore
+
+QUICK = Config(id="any", election_timeout=0.1, heartbeat_interval=0.02)
+IDS = ("n1", "n2", "n3")
+
+
+class Recorder:
+    """A state machine that keeps what it applied; its result names the command."""
+
+    def __init__(self) -> None:
+        self.applied: list[bytes] = []
+
+    def apply(self, first_index: int, commands: Sequence[bytes]) -> list[bytes]:
+        self.applied.extend(commands)
+        return [b"did " + command for command in commands]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition, with a deadline."""
+    with anyio.fail_after(seconds):
+        while not condition():
+            await anyio.sleep(0.005)
+
+
+@asynccontextmanager
+async def cluster(
+    network: MemoryNetwork, ids: Sequence[str] = IDS, config: Config = QUICK
+) -> AsyncIterator[list[Node]]:
+    """Nodes over an in-memory network, one of them leading."""
+    configuration = Configuration.of(*ids)
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for node_id in ids:
+            node = Node(MemoryStore(node_id, configuration), network.transport(node_id), Recorder(), config=config)
+            nodes.append(await stack.enter_async_context(node))
+        await until(lambda: leader_of(nodes) is not None and all(node.status().leader for node in nodes))
+        yield nodes
+
+
+def leader_of(nodes: Sequence[Node]) -> Node | None:
+    """The node that leads, if there is one."""
+    return next((node for node in nodes if node.status().role == "leader"), None)
+
+
+def follower_of(nodes: Sequence[Node]) -> Node:
+    """Some node that does not lead."""
+    return next(node for node in nodes if node.status().role != "leader")
+
+
+def applied_by(node: Node) -> list[bytes]:
+    """What this node's recorder applied."""
+    machine = node._machine
+    if not isinstance(machine, Recorder):
+        raise TypeError("this node has another machine")
+    return machine.applied
