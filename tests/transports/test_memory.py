@@ -7,7 +7,7 @@ from rafty_core.entries import Batch
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import AppendEntries, Heartbeat
 from rafty_transports.memory import MemoryNetwork
-from tests.transports.nodes import heartbeat, messages_of, rounds, unreachable_of
+from tests.transports.connections import heartbeat, messages_of, rounds, unreachable_of
 from tests.transports.test_codec import MESSAGES
 
 pytestmark = pytest.mark.anyio

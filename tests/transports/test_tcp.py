@@ -22,7 +22,7 @@ from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.links import Limits
 from rafty_transports.queues import HELD_MESSAGES, Outbox
 from rafty_transports.tcp import TcpTransport, TransportError, split_address
-from tests.transports.nodes import (
+from tests.transports.connections import (
     ANYWHERE,
     NOWHERE,
     QUICK,
