@@ -91,6 +91,8 @@ class RequestParser:
                         break
                     self._missing = self._count(data[position + 1 : end])
                     position = end + 2
+                elif data[position] in _SPACES:
+                    position = _BLANK.match(data, position).end()  # type: ignore[union-attr]
                 else:
                     end = self._inline_end(data, position)
                     if end < 0:
@@ -171,6 +173,8 @@ class RequestParser:
         raise RequestError("Protocol error: invalid multibulk length")
 
 
+_SPACES = b" \t\n\v\f\r"
+_BLANK = re.compile(rb"\s*+")
 _WORD = re.compile(
     rb"""\s*+([^\s"']*+)(?:"((?:\\x[0-9a-fA-F]{2}|\\.|[^"\\])*+)"|'((?:\\'|[^'])*+)')?+(?:\s++|\Z)""", re.DOTALL
 )
