@@ -73,7 +73,9 @@ class Disk:
 
     @property
     def ended(self) -> bool:
-        """Whether the store is closed and the thread is done."""
+        """Whether the store is closed and the thread is done, but for its last instructions, which are waited for."""
+        if self._ended.is_set():
+            self._thread.join(timeout=0.1)
         return self._ended.is_set()
 
     def describe(self) -> str:
