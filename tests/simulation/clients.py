@@ -1,0 +1,95 @@
+"""Clients that propose everywhere, and check that what they are told is true.
+
+Law: *applied means once, not applied means never, unknown means at most once* (invariant I18).
+
+Each command is unique, so that its fate can be read off the committed log. A command's result is its ordinal among all
+committed commands.
+"""
+
+from collections.abc import Sequence
+
+from rafty_core import NotApplied, OutcomeUnknown, ProposalAnswer
+from rafty_core.entries import COMMAND
+from rafty_core.invariants import InvariantViolation
+from tests.simulation.world import World
+
+
+def result_of(ordinal: int) -> bytes:
+    """The result of the command that is the `ordinal`-th in the log."""
+    return b"result %d" % ordinal
+
+
+class Clients:
+    """All requests of a run and what became of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.open: dict[int, tuple[str, list[bytes]]] = {}
+        self.applied = 0
+        self.refused = 0
+        self.unknown = 0
+        self._next = 0
+        self._ordinals: dict[bytes, int] = {}
+        self._never: dict[bytes, str] = {}
+        self._seen = 0
+
+    def request(self, node: str) -> tuple[int, list[bytes]]:
+        """A new request at this node: its token and commands, once in a while too large or empty."""
+        self._next += 1
+        token, chance = self._next, self.world.random.random()
+        count = 1 if chance < 0.7 else self.world.random.randint(2, 5)
+        padding = b"." * (300 if chance > 0.99 else self.world.random.choice((0, 0, 20, 90)))
+        commands = [] if chance > 0.995 else [b"%d/%d%s" % (token, i, padding) for i in range(count)]
+        self.open[token] = (node, commands)
+        return token, commands
+
+    def crashed(self, node: str) -> None:
+        """The node of some requests is gone; their outcome stays unknown."""
+        gone = [token for token, (where, _) in self.open.items() if where == node]
+        for token in gone:
+            del self.open[token]
+            self.unknown += 1
+
+    def see(self, committed: Sequence[bytes]) -> None:
+        """Look at what was committed since the last call."""
+        for entry in committed[self._seen :]:
+            self._seen += 1
+            if entry[:1] != COMMAND:
+                continue
+            command = entry[1:]
+            if command in self._never:
+                raise InvariantViolation("I18", f"{command!r} is committed, but was answered {self._never[command]}")
+            if command in self._ordinals:
+                raise InvariantViolation("I18", f"{command!r} is committed twice")
+            self._ordinals[command] = len(self._ordinals) + 1
+
+    def answered(self, node: str, answer: ProposalAnswer, with_results: bool) -> None:
+        """Check an answer against the committed log, now and for all time to come."""
+        if answer.token not in self.open:
+            raise InvariantViolation("I18", f"{node} answers {answer.token} a second time, or in a later life")
+        where, commands = self.open.pop(answer.token)
+        if where != node:
+            raise InvariantViolation("I18", f"{node} answers request {answer.token} of {where}")
+        done, rest = commands[: answer.applied], commands[answer.applied :]
+        ordinals = [self._ordinals.get(command, 0) for command in done]
+        if 0 in ordinals or ordinals != sorted(ordinals):
+            raise InvariantViolation("I18", f"request {answer.token} was not applied as answered: {ordinals}")
+        if with_results and list(answer.results) != [result_of(ordinal) for ordinal in ordinals]:
+            raise InvariantViolation("I18", f"request {answer.token} has results {answer.results!r} for {ordinals}")
+        if answer.error is None and rest:
+            raise InvariantViolation("I18", f"request {answer.token} succeeds, but only {answer.applied} were applied")
+        self._count(answer, rest)
+
+    def _count(self, answer: ProposalAnswer, rest: Sequence[bytes]) -> None:
+        if isinstance(answer.error, NotApplied):
+            self.refused += 1
+            for command in rest:
+                self._never[command] = type(answer.error).__name__
+                if command in self._ordinals:
+                    raise InvariantViolation("I18", f"{command!r} was committed, but answered {self._never[command]}")
+        elif isinstance(answer.error, OutcomeUnknown):
+            self.unknown += 1
+        elif answer.error is None:
+            self.applied += 1
+        else:
+            raise InvariantViolation("I18", f"request {answer.token} is answered {answer.error!r}, which says nothing")

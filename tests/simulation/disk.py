@@ -1,0 +1,77 @@
+"""A disk that keeps exactly what was synced.
+
+Law: *a crash keeps every synced write, a prefix of the others, and nothing else.*
+"""
+
+from collections.abc import Callable
+
+from rafty_core import Batch, Configuration, Snapshot, Stable, Write
+from tests.simulation.options import Options
+from tests.simulation.world import World
+
+
+class Disk:
+    """Writes are queued, several share a sync, and the news of it may come late. `durable` hears of each write."""
+
+    def __init__(self, world: World, options: Options, members: Configuration, durable: Callable[[Write], None]):
+        self.world = world
+        self.options = options
+        self.slowness = 1.0
+        self.members = members
+        self._durable = durable
+        self._term = 0
+        self._vote: str | None = None
+        self._log: list[tuple[int, bytes]] = []
+        self._queue: list[Write] = []
+        self._syncing = False
+        self._life = 0
+
+    def load(self) -> Stable:
+        """What survived, in batches cut at random."""
+        batches: list[Batch] = []
+        for index, (term, entry) in enumerate(self._log, 1):
+            if batches and batches[-1].term == term and self.world.random.random() < 0.7:
+                batches[-1] = Batch(batches[-1].first, term, [*batches[-1].entries, entry])
+            else:
+                batches.append(Batch(index, term, [entry]))
+        return Stable(self._term, self._vote, Snapshot(configuration=self.members), batches)
+
+    def submit(self, write: Write, persisted: Callable[[int], None]) -> None:
+        """Make this durable some time; then call `persisted` with the number of the newest durable write."""
+        self._queue.append(write)
+        if not self._syncing:
+            self._start(persisted)
+
+    def crash(self) -> None:
+        """Power is lost: a prefix of what was not synced survives by chance."""
+        survivors = self.world.random.randint(0, len(self._queue))
+        self._keep(survivors)
+        self._queue.clear()
+        self._syncing = False
+        self._life += 1
+
+    def _start(self, persisted: Callable[[int], None]) -> None:
+        self._syncing = True
+        count = self.world.random.randint(1, len(self._queue))
+        delay = self.options.sync_time * self.slowness * self.world.random.uniform(0.3, 2)
+        life = self._life
+        self.world.after(delay, lambda: self._synced(count, life, persisted))
+
+    def _synced(self, count: int, life: int, persisted: Callable[[int], None]) -> None:
+        if life != self._life:
+            return
+        seq = self._queue[count - 1].seq
+        self._keep(count)
+        late = self.world.random.uniform(0, 3) * self.options.sync_time if self.world.chance(0.2) else 0.0
+        self.world.after(late, lambda: persisted(seq) if life == self._life else None)
+        self._syncing = False
+        if self._queue:
+            self._start(persisted)
+
+    def _keep(self, count: int) -> None:
+        for write in self._queue[:count]:
+            self._term, self._vote = write.term, write.vote
+            for batch in write.batches:
+                self._log[batch.first - 1 :] = [(batch.term, entry) for entry in batch.entries]
+            self._durable(write)
+        del self._queue[:count]

@@ -1,0 +1,91 @@
+"""What differs from seed to seed: size, bounds, speeds, and how often what goes wrong.
+
+Law: *everything a run does follows from its seed*, and so from these options and the generators they seed.
+"""
+
+import random
+from dataclasses import dataclass
+
+from rafty_core import Config
+
+ELECTION_TIMEOUT = 0.5
+HEARTBEAT_INTERVAL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One run: times in (simulated) seconds, `lossy` and the like as probabilities per message."""
+
+    seed: int
+    size: int
+    duration: float
+    latency: float
+    sync_time: float
+    apply_time: float
+    lossy: float
+    repeating: float
+    delaying: float
+    replaying: float
+    encoding: float
+    corrupting: float
+    reporting: float
+    fault_interval: float
+    proposal_interval: float
+    clock_drift: float
+    with_results: bool
+    max_batch_bytes: int
+    max_inflight_messages: int
+    max_inflight_bytes: int
+    max_uncommitted_bytes: int
+    max_apply_bytes: int
+    max_pending_proposals: int
+    forward_timeout: float
+
+    @classmethod
+    def draw(cls, seed: int, size: int | None = None) -> "Options":
+        """The options of this seed; `size` fixes the number of nodes."""
+        draw = random.Random(f"options {seed}")
+        return cls(
+            seed=seed,
+            size=draw.choice((1, 2, 3, 3, 3, 3, 4, 5, 5, 5)) if size is None else size,
+            duration=draw.uniform(5, 20),
+            latency=draw.choice((0.001, 0.01, 0.03)),
+            sync_time=draw.choice((0.0, 0.002, 0.02, 0.1)),
+            apply_time=draw.choice((0.0, 0.002, 0.05)),
+            lossy=draw.choice((0, 0, 0.02, 0.2)),
+            repeating=draw.choice((0, 0.02, 0.2)),
+            delaying=draw.choice((0, 0.02, 0.1)),
+            replaying=draw.choice((0, 0, 0.02)),
+            encoding=draw.choice((0, 0.5, 1)),
+            corrupting=draw.choice((0, 0, 0.02)),
+            reporting=draw.choice((0, 0.5, 1)),
+            fault_interval=draw.choice((0.1, 0.5, 1.5, 4.0)),
+            proposal_interval=draw.choice((0.01, 0.05, 0.2)),
+            clock_drift=draw.choice((0, 0, 0.01, 0.1)),
+            with_results=draw.random() < 0.8,
+            max_batch_bytes=draw.choice((1, 60, 1000, 256 * 1024)),
+            max_inflight_messages=draw.choice((1, 2, 5, 64)),
+            max_inflight_bytes=draw.choice((0, 1, 200, 8 * 1024 * 1024)),
+            max_uncommitted_bytes=draw.choice((1, 500, 64 * 1024 * 1024)),
+            max_apply_bytes=draw.choice((1, 100, 4 * 1024 * 1024)),
+            max_pending_proposals=draw.choice((3, 50, 65536)),
+            forward_timeout=draw.choice((0.2, 1.0, 5.0)),
+        )
+
+    def config(self, node_id: str, boot: int) -> Config:
+        """The settings of one life of a node."""
+        return Config(
+            id=node_id,
+            boot=boot,
+            election_timeout=ELECTION_TIMEOUT,
+            heartbeat_interval=HEARTBEAT_INTERVAL,
+            max_batch_bytes=self.max_batch_bytes,
+            max_inflight_messages=self.max_inflight_messages,
+            max_inflight_bytes=self.max_inflight_bytes,
+            max_uncommitted_bytes=self.max_uncommitted_bytes,
+            max_apply_bytes=self.max_apply_bytes,
+            max_command_bytes=200,
+            max_proposal_bytes=500,
+            max_pending_proposals=self.max_pending_proposals,
+            forward_timeout=self.forward_timeout,
+        )
