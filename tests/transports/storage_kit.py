@@ -11,7 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -113,15 +115,27 @@ def run_with_failing_sync(code: str, path: Path, rule: str) -> list[str]:
     return output_of(run_child(code, path, LD_PRELOAD=str(shim()), SHIM_ROOT=str(path), SHIM_FAIL=rule))
 
 
-def run_until_power_failure(code: str, path: Path, image: Path) -> list[str]:
-    """Run `code` in a child, then put into `image` what a power failure at its end leaves. Returns its lines."""
-    synced = image.with_name(image.name + "-synced")
-    synced.mkdir()
-    lines = output_of(run_child(code, path, LD_PRELOAD=str(shim()), SHIM_ROOT=str(path), SHIM_SYNCED=str(synced)))
-    image.mkdir()
-    names = synced / "names"
-    for line in names.read_text().splitlines() if names.exists() else ():
-        name, inode = line.split()
-        kept = synced / inode
-        (image / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
-    return lines
+def run_until_power_failure(code: str, path: Path, synced: Path) -> list[str]:
+    """Run `code` in a child until it ends, keeping in `synced` what was synced. Returns its lines."""
+    synced.mkdir(exist_ok=True)
+    return output_of(run_child(code, path, LD_PRELOAD=str(shim()), SHIM_ROOT=str(path), SHIM_SYNCED=str(synced)))
+
+
+def images_after_power_failure(path: Path, synced: Path, target: Path) -> Iterator[Path]:
+    """Every image of `path` that a power failure may leave, one after the other in `target`.
+
+    Content is as of the last sync of each file; names are those of the last sync of the directory, together with any of
+    those that were given since.
+    """
+    listed = synced / "names"
+    durable = dict(line.split() for line in listed.read_text().splitlines()) if listed.exists() else {}
+    current = {file.name: str(file.stat().st_ino) for file in path.iterdir()} if path.exists() else {}
+    fresh = sorted(name for name, inode in current.items() if durable.get(name) != inode)
+    for count in range(len(fresh) + 1):
+        for chosen in combinations(fresh, count):
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            for name, inode in {**durable, **{name: current[name] for name in chosen}}.items():
+                kept = synced / inode
+                (target / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
+            yield target
