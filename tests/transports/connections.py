@@ -92,7 +92,11 @@ async def connect(address: str) -> SocketStream:
 async def connect_as(address: str, mine: Identity, to: str) -> SocketStream:
     """A connection with a finished handshake, on which a test may then say what it likes."""
     stream = await connect(address)
-    await dial(stream, mine, to, admit_all)
+    try:
+        await dial(stream, mine, to, admit_all)
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
     return stream
 
 

@@ -1,0 +1,81 @@
+"""Fault F122: a peer is unplugged or paused, no packet says so, and its half-open connection is held for ever.
+
+Whoever hears nothing closes: the accepting node in the handshake and after it, the dialing node too, which otherwise
+would go on sending into nothing. A peer that comes again replaces what is left of its older connection.
+"""
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from rafty_transports.handshake import answer
+from rafty_transports.links import Limits
+from tests.transports.connections import (
+    NOWHERE,
+    admit_all,
+    closed_by_peer,
+    connect,
+    connect_as,
+    heartbeat,
+    identity,
+    messages_of,
+    node,
+    rounds,
+    two_nodes,
+    until,
+)
+
+pytestmark = pytest.mark.anyio
+
+IMPATIENT = Limits(handshake=0.2, keep_alive=0.05, idle=0.2, backoff_first=0.01, backoff_last=0.02)
+PATIENT = Limits(handshake=5.0, keep_alive=0.05, idle=30.0, backoff_first=0.01, backoff_last=0.02)
+
+
+async def test_a_connection_that_never_says_hello_is_closed() -> None:
+    async with node("n1", {}, IMPATIENT) as one, await connect(one.address) as mute:
+        await closed_by_peer(mute)
+        await until(lambda: one._connections == 0)
+
+
+async def test_an_accepted_connection_that_falls_silent_is_closed() -> None:
+    async with node("n2", {"n1": NOWHERE}, IMPATIENT) as two:
+        async with await connect_as(two.address, identity("n1"), "n2") as silent:
+            await until(lambda: two.peers()["n1"].accepted)
+            await closed_by_peer(silent)
+            await until(lambda: not two.peers()["n1"].accepted)
+
+
+async def test_a_dialed_connection_that_falls_silent_is_closed_and_opened_again() -> None:
+    openings: list[SocketStream] = []
+
+    async def say_nothing_more(stream: SocketStream) -> None:
+        async with stream:
+            await answer(stream, identity("n2"), admit_all, admit_all)
+            openings.append(stream)
+            await closed_by_peer(stream, 20.0)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, say_nothing_more)
+        address = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        async with node("n1", {"n2": address}, IMPATIENT):
+            await until(lambda: len(openings) >= 2)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_quiet_connection_between_living_nodes_stays() -> None:
+    async with two_nodes(IMPATIENT) as (one, two):
+        before = two._peers["n1"].accepted
+        await anyio.sleep(0.6)
+        assert two._peers["n1"].accepted is before
+        one.send(heartbeat("n1", "n2", 3))
+        assert rounds(await messages_of(two, 1)) == [3]
+
+
+async def test_a_peer_that_comes_again_replaces_its_older_connection() -> None:
+    async with node("n2", {"n1": NOWHERE}, PATIENT) as two:
+        older = await connect_as(two.address, identity("n1", boot=1), "n2")
+        newer = await connect_as(two.address, identity("n1", boot=2), "n2")
+        await closed_by_peer(older)
+        await until(lambda: two._connections == 1)
+        await older.aclose()
+        await newer.aclose()

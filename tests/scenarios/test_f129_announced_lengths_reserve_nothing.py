@@ -1,0 +1,52 @@
+"""Fault F129: twenty bytes from anybody announce gigabytes, and a node that believes them is out of memory.
+
+It can be the length of a frame, or the header of a list inside it, nested a thousand times so that each level reserves.
+"""
+
+import struct
+import tracemalloc
+from zlib import crc32
+
+import pytest
+
+from rafty_transports.codec import VERSION, DecodeError, FrameSplitter
+from rafty_transports.packing import unpack
+
+
+@pytest.mark.parametrize("kind", [0, 1, 5, 7, 10, 200])
+@pytest.mark.parametrize("length", [2**32 - 1, 2**26])
+def test_a_frame_that_announces_too_much_is_refused_at_its_prefix(kind: int, length: int) -> None:
+    prefix = struct.pack(">IIBB", length, 0, VERSION, kind)
+    with pytest.raises(DecodeError):
+        FrameSplitter().feed(prefix)
+    splitter = FrameSplitter()
+    with pytest.raises(DecodeError):
+        for byte in prefix:
+            splitter.feed(bytes([byte]))
+
+
+def test_a_vote_may_not_be_as_large_as_an_append() -> None:
+    assert FrameSplitter().feed(struct.pack(">IIBB", 2000, 0, VERSION, 5)) == []
+    with pytest.raises(DecodeError):
+        FrameSplitter().feed(struct.pack(">IIBB", 2000, 0, VERSION, 1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xdd\x7f\xff\xff\xff" + b"\xc4\x01x" * 100,
+        b"\xdd\x00\x10\x00\x00" * 1000 + bytes(3_000_000),
+        b"\xdc\xff\xff" * 70_000,
+        b"\x91\xc6\xff\xff\xff\xffx",
+    ],
+    ids=["claim", "nested", "short-nested", "item"],
+)
+def test_lists_that_announce_too_much_reserve_nothing(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError):
+            unpack(body, crc32(body))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000

@@ -1,0 +1,99 @@
+"""Fault F130: a message of another cluster, of another node's disk, or under another node's name is counted.
+
+Two clusters share a network and one address is wrong; an old disk image starts beside its successor; a peer says that a
+vote came from somebody else. None of it reaches the core.
+"""
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from rafty_core.messages import RequestVoteResponse
+from rafty_transports.codec import encode
+from rafty_transports.handshake import RefusedPeer, answer
+from rafty_transports.interfaces import Identity, Refused
+from rafty_transports.tcp import TcpTransport
+from tests.transports.connections import (
+    ANYWHERE,
+    BOOTSTRAP,
+    NOWHERE,
+    QUICK,
+    admit_all,
+    closed_by_peer,
+    connect_as,
+    identity,
+    node,
+    until,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("stranger", "reason"),
+    [
+        (identity("n1", cluster_id="bank.0123"), "n1 belongs to cluster bank.0123, n2 to cluster shop.0123"),
+        (identity("n1", cluster_id="shop.4567", bootstrap="n1,n2"), f"one was bootstrapped with n1,n2, .* {BOOTSTRAP}"),
+        (identity("n9"), "n9 is unknown to n2"),
+        (identity("n2"), "two nodes have one name"),
+    ],
+)
+async def test_a_stranger_is_refused_with_the_reason(stranger: Identity, reason: str) -> None:
+    async with node("n2", {"n1": NOWHERE}) as two:
+        with pytest.raises(Refused, match=reason):
+            await connect_as(two.address, stranger, "n2")
+
+
+async def test_a_node_that_was_not_meant_refuses() -> None:
+    async with node("n2", {"n1": NOWHERE}) as two:
+        with pytest.raises(Refused, match=r"n1 dialed 'n3' and reached n2: an address is wrong"):
+            await connect_as(two.address, identity("n1"), "n3")
+
+
+async def test_another_incarnation_or_a_lower_boot_is_not_heard() -> None:
+    met: dict[str, Identity] = {}
+
+    def meet(peer: Identity) -> None:
+        known = met.setdefault(peer.node_id, peer)
+        if peer.incarnation != known.incarnation or peer.boot < known.boot:
+            raise Refused(f"{peer.node_id} was met as incarnation {known.incarnation} in boot {known.boot}")
+        met[peer.node_id] = peer
+
+    async with TcpTransport(identity("n2"), {"n1": NOWHERE}, ANYWHERE, admit=meet, limits=QUICK) as two:
+        async with await connect_as(two.address, identity("n1", boot=5), "n2"):
+            assert met["n1"].boot == 5
+        for stranger in (identity("n1", incarnation="a new disk", boot=6), identity("n1", boot=4)):
+            with pytest.raises(Refused, match="n1 was met as incarnation"):
+                await connect_as(two.address, stranger, "n2")
+        assert "n1 was met as incarnation" in (two.peers()["n1"].refusal or "")
+
+
+async def test_a_vote_in_the_name_of_another_closes_the_connection() -> None:
+    for forged in (RequestVoteResponse("n3", "n2", 5, True), RequestVoteResponse("n1", "n3", 5, True)):
+        async with node("n2", {"n1": NOWHERE, "n3": NOWHERE}) as two:
+            async with await connect_as(two.address, identity("n1"), "n2") as stream:
+                await stream.send(encode(forged)[0])
+                await until(lambda two=two: two.bad_frames == 1, 3.0)  # type: ignore[misc]
+                await closed_by_peer(stream)
+            assert [type(item).__name__ for item in two._inbox._items].count("RequestVoteResponse") == 0
+
+
+async def test_the_dialing_node_does_not_talk_to_another_cluster() -> None:
+    heard: list[str] = []
+
+    async def careless(stream: SocketStream) -> None:
+        async with stream:
+            other = identity("n2", cluster_id="bank.0123")
+            try:
+                await answer(stream, other, admit_all, admit_all)
+            except RefusedPeer as refusal:
+                heard.append(str(refusal))
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, careless)
+        address = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        async with node("n1", {"n2": address}) as one:
+            await until(lambda: heard and one.peers()["n2"].refusal)
+            assert not one.peers()["n2"].connected
+        tasks.cancel_scope.cancel()
+    assert "bank.0123" in heard[0]
