@@ -92,7 +92,8 @@ class RequestParser:
                     self._missing = self._count(data[position + 1 : end])
                     position = end + 2
                 elif data[position] in _SPACES:
-                    position = _BLANK.match(data, position).end()  # type: ignore[union-attr]
+                    begin = _NO_SPACE.search(data, position)
+                    position = begin.start() if begin is not None else size
                 else:
                     end = self._inline_end(data, position)
                     if end < 0:
@@ -174,7 +175,7 @@ class RequestParser:
 
 
 _SPACES = b" \t\n\v\f\r"
-_BLANK = re.compile(rb"\s*+")
+_NO_SPACE = re.compile(rb"\S")
 _WORD = re.compile(
     rb"""\s*+([^\s"']*+)(?:"((?:\\x[0-9a-fA-F]{2}|\\.|[^"\\])*+)"|'((?:\\'|[^'])*+)')?+(?:\s++|\Z)""", re.DOTALL
 )

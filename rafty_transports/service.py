@@ -24,6 +24,7 @@ from rafty_core.outcomes import ProposalError
 from rafty_transports import kv, kv_commands, resp
 from rafty_transports.kv_commands import FOR_THE_LOG, Conversation, Refusal
 from rafty_transports.picture import picture_of
+from rafty_transports.tcp import split_address
 
 _CHUNK = 64 * 1024
 _PIECE = 256 * 1024
@@ -66,14 +67,15 @@ class ProposingNode(Protocol):
 class RespServer:
     """Serves the key-value store of `node` to clients of Redis while inside `async with`.
 
-    listen        "host:port"; port 0 takes a free one, and `address` says which
+    listen        "host:port"; an empty host is every interface; port 0 takes a free one, and `address` says which
     machine       the machine that the node applies to: its size and digest are shown by RAFTY STATUS
     password      what AUTH must name; None lets everybody in
     connections   how many clients are served at once; one more is refused with an error
     send_timeout  seconds that a client may take to accept a piece of its replies before it is hung up on
 
-    Opening raises `ServiceError`. Leaving the block hangs up on all clients at once: what is under way may still be
-    applied. Not promised: that a client learns more of that than a closed connection.
+    Raises `ValueError` for an address that is none; opening raises `ServiceError`. Leaving the block hangs up on all
+    clients at once: what is under way may still be applied. Not promised: that a client learns more of that than a
+    closed connection.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class RespServer:
 
     async def __aenter__(self) -> Self:
         try:
-            listeners = await anyio.create_tcp_listener(local_host=self._host, local_port=self._port)
+            listeners = await anyio.create_tcp_listener(local_host=self._host or None, local_port=self._port)
         except OSError as error:
             raise ServiceError(f"cannot listen for clients on {self._listen}: {_reason(error)}") from None
         self._listeners = [listener for listener in listeners.listeners if isinstance(listener, SocketListener)]
@@ -197,9 +199,11 @@ class RespServer:
             applied, keys = machine.commands_applied, len(machine)
             if self._digest is None or self._digest[0] != applied:
                 # In a thread, on a copy: the digest of a million keys takes as long as an election timeout.
-                text = await anyio.to_thread.run_sync(kv.digest_of, machine.items(), abandon_on_cancel=True)
-                self._digest = applied, text
-            pairs += [("kv_keys", str(keys)), ("kv_commands_applied", str(applied)), ("kv_digest", self._digest[1])]
+                digest = await anyio.to_thread.run_sync(kv.digest_of, machine.items(), abandon_on_cancel=True)
+                self._digest = applied, digest
+            else:
+                digest = self._digest[1]
+            pairs += [("kv_keys", str(keys)), ("kv_commands_applied", str(applied)), ("kv_digest", digest)]
         return "".join(f"{name}:{value}\r\n" for name, value in pairs)
 
 
@@ -245,6 +249,8 @@ class _Connection:
                     await self._answer(name, request)
             except Refusal as refusal:
                 self._add(resp.error(str(refusal)))
+            except ProposalError as stopped:
+                self._add(kv_commands.outcome_reply(stopped))
             if conversation.closing:
                 return
             if self._weight >= _BATCH_WEIGHT or len(self._replies) >= _BATCH_REQUESTS:
@@ -322,16 +328,6 @@ async def linger(stream: SocketStream) -> None:
             total += len(await stream.receive(_CHUNK))
         except anyio.EndOfStream:
             return
-
-
-def split_address(listen: str) -> tuple[str, int]:
-    """Host and port of "host:port" or "[host]:port". Raises `ServiceError`."""
-    host, colon, port = listen.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ServiceError(f"'{listen}' is no address for clients: expected host:port")
-    return host, int(port)
 
 
 def _reason(error: OSError) -> str:
