@@ -11,7 +11,7 @@ Replies are RESP2; in RESP3, which a client asks for with HELLO 3, null and maps
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -39,6 +39,13 @@ class RequestLimits:
 
 UNAUTHENTICATED = RequestLimits(arguments=10, bulk=16 * 1024, request=32 * 1024, inline=16 * 1024)
 """What is enough for AUTH and HELLO: a stranger does not make the server keep megabytes."""
+
+
+_COMMON_CHUNK = 128 * 1024
+_COMMON_COUNT = 32
+_COMMON_SIZE = 4096
+_COUNTS = {b"*%d" % count: count for count in range(1, _COMMON_COUNT + 1)}
+_SIZES = {b"$%d" % size: size for size in range(_COMMON_SIZE + 1)}
 
 
 class RequestParser:
@@ -77,6 +84,8 @@ class RequestParser:
         position = 0
         size = len(data)
         self._needed = self._line_limit = 0
+        if not self._missing and size <= _COMMON_CHUNK and data.startswith(b"*"):
+            position = yield from self._common(data)
         try:
             while position < size:
                 if self._missing:
@@ -110,6 +119,32 @@ class RequestParser:
             raise
         if position < size:
             self._tail += data[position:] if position else data
+
+    def _common(self, data: bytes) -> Generator[list[bytes], None, int]:
+        """Take requests as they mostly are: whole, few and short arguments. Returns the position behind them.
+
+        Between line ends stand lengths and arguments in turn. That is so as long as each argument has the length that
+        stands before it; at the first that has not (a line end is part of it, it is cut, it is nonsense) this stops.
+        """
+        limits = self.limits
+        if limits.arguments < _COMMON_COUNT or limits.bulk < _COMMON_SIZE or limits.request < _COMMON_CHUNK:
+            return 0
+        tokens = data.split(b"\r\n")
+        last = len(tokens) - 1
+        position = 0
+        while self.limits is limits:
+            count = _COUNTS.get(tokens[position])
+            if count is None:
+                break
+            end = position + 1 + 2 * count
+            if end > last:
+                break
+            request = tokens[position + 2 : end : 2]
+            if list(map(len, request)) != list(map(_SIZES.get, tokens[position + 1 : end : 2])):
+                break
+            position = end
+            yield request
+        return sum(map(len, tokens[:position])) + 2 * position
 
     def _bulks(self, data: bytes, position: int) -> int:
         """Take the bulk strings that are there; the position behind them."""

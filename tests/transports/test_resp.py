@@ -50,13 +50,19 @@ def test_pipeline_in_one_chunk() -> None:
     assert parse(encode(b"PING") * 3 + b"PING\r\n" + encode(b"GET", b"a")) == [[b"PING"]] * 4 + [[b"GET", b"a"]]
 
 
-def test_every_cut_of_a_pipeline_gives_the_same_requests() -> None:
-    data = encode(b"SET", b"key", b"value\r\n") + b'set  a "b c"\r\n\r\n*0\r\n*-1\r\n' + encode(b"GET", b"key")
-    whole = outcome([data], SMALL)
-    assert len(whole[0]) == 3
+@pytest.mark.parametrize("limits", [SMALL, RequestLimits()], ids=["small", "large"])
+def test_every_cut_of_a_pipeline_gives_the_same_requests(limits: RequestLimits) -> None:
+    data = (
+        encode(b"PING")
+        + encode(b"SET", b"key", b"value\r\n")
+        + b'set  a "b c"\r\n\r\n*0\r\n*-1\r\n'
+        + encode(b"GET", b"key")
+    )
+    whole = outcome([data], limits)
+    assert len(whole[0]) == 4
     for first in range(len(data)):
         for second in range(first, len(data)):
-            assert outcome([data[:first], data[first:second], data[second:]], SMALL) == whole
+            assert outcome([data[:first], data[first:second], data[second:]], limits) == whole
 
 
 @pytest.mark.parametrize(
@@ -150,6 +156,8 @@ def test_random_bytes_and_mutated_pipelines_give_the_same_in_any_chunks() -> Non
             assert 1 <= len(request) <= SMALL.arguments, f"seed {seed}"
             assert sum(map(len, request)) <= SMALL.request, f"seed {seed}"
         assert outcome(_random_chunks(rng, data), SMALL) == whole, f"seed {seed}"
+        limits = RequestLimits()
+        assert outcome(_random_chunks(rng, data), limits) == outcome([data], limits), f"seed {seed}"
 
 
 def _hostile_bytes(rng: random.Random) -> bytes:
