@@ -7,7 +7,7 @@ way (joint consensus, paper 6): decisions then need a majority of both halves. L
 count.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Configuration:
     outgoing: tuple[Member, ...] = ()
     learners: tuple[Member, ...] = ()
     learners_next: tuple[Member, ...] = ()
+    voter_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Ids of the voters (of the incoming half, while joint), sorted."""
+    outgoing_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Ids of the outgoing voters, sorted; empty unless the configuration is joint."""
 
     def __post_init__(self) -> None:
         for group in ("voters", "outgoing", "learners", "learners_next"):
@@ -44,21 +48,13 @@ class Configuration:
             if len(set(ids)) != len(ids):
                 raise ValueError(f"{group} name a member twice: {', '.join(ids)}")
             object.__setattr__(self, group, members)
+        object.__setattr__(self, "voter_ids", tuple(member.id for member in self.voters))
+        object.__setattr__(self, "outgoing_ids", tuple(member.id for member in self.outgoing))
 
     @classmethod
     def of(cls, *voter_ids: str) -> "Configuration":
         """The configuration whose voters have these ids, without addresses."""
         return cls(voters=tuple(Member(voter_id) for voter_id in voter_ids))
-
-    @property
-    def voter_ids(self) -> tuple[str, ...]:
-        """Ids of the voters (of the incoming half, while joint), sorted."""
-        return tuple(member.id for member in self.voters)
-
-    @property
-    def outgoing_ids(self) -> tuple[str, ...]:
-        """Ids of the outgoing voters, sorted; empty unless the configuration is joint."""
-        return tuple(member.id for member in self.outgoing)
 
     @property
     def all_voter_ids(self) -> tuple[str, ...]:

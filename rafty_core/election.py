@@ -14,9 +14,8 @@ from rafty_core.messages import (
     RequestVote,
     RequestVoteResponse,
 )
-from rafty_core.output import PeerContact
 from rafty_core.quorum import VoteResult, joint_vote_result
-from rafty_core.state import NEVER, Candidate, Follower, Leader, PreCandidate, State
+from rafty_core.state import Candidate, Follower, Leader, PreCandidate, State
 
 # ------------------------------------------------------------------- handlers
 
@@ -82,7 +81,8 @@ def run_timers(state: State) -> None:
     """What the passing of time does: a follower or candidate starts an election, a leader without a majority ends."""
     role = state.role
     if isinstance(role, Leader):
-        check_quorum(state, role)
+        if state.now >= role.quorum_deadline:
+            check_quorum(state, role)
     elif state.now >= role.deadline:
         state.become_pre_candidate()
 
@@ -90,13 +90,8 @@ def run_timers(state: State) -> None:
 def check_quorum(state: State, leader: Leader) -> None:
     """Thesis 6.2: "a leader in Raft steps down if an election timeout elapses without a successful round of heartbeats
     to a majority of its cluster". It stops heartbeating too, and so frees those it could still reach (fault F21)."""
-    timeout = state.config.election_timeout
-    for peer, progress in leader.progress.items():
-        reachable = state.now < progress.contact + timeout
-        if reachable != progress.reachable:
-            progress.reachable = reachable
-            state.notices.append(PeerContact(peer, reachable))
-    if not state.hears_leader:
+    leader.quorum_deadline = state.quorum_contact + state.config.election_timeout
+    if state.now >= leader.quorum_deadline:
         state.become_follower(state.term, None)
 
 
@@ -145,13 +140,9 @@ def answer_votes(state: State) -> None:
 
 
 def next_deadline(state: State) -> float:
-    """When `run_timers` must run next."""
+    """When time alone will change something next."""
     role = state.role
-    if not isinstance(role, Leader):
-        return role.deadline
-    if not role.progress:
-        return NEVER
-    return state.quorum_contact + state.config.election_timeout
+    return min(role.quorum_deadline, role.next_heartbeat) if isinstance(role, Leader) else role.deadline
 
 
 def _result(state: State, votes: dict[str, bool]) -> VoteResult:

@@ -30,12 +30,22 @@ class Unavailable(LookupError):
 class Log:
     """A window of the log: entries `first_index` to `last_index`, behind a snapshot's last entry."""
 
-    __slots__ = ("snapshot_index", "snapshot_term", "commit", "_entries", "_run_firsts", "_run_terms", "_recent")
+    __slots__ = (
+        "snapshot_index",
+        "snapshot_term",
+        "commit",
+        "last_index",
+        "_entries",
+        "_run_firsts",
+        "_run_terms",
+        "_recent",
+    )
 
     def __init__(self, snapshot_index: int = 0, snapshot_term: int = 0) -> None:
         self.snapshot_index = snapshot_index
         self.snapshot_term = snapshot_term
         self.commit = snapshot_index
+        self.last_index = snapshot_index  # of the last entry; the snapshot's if there is none
         self._entries: list[bytes] = []
         self._run_firsts: list[int] = []  # terms never fall along the log, so they are kept as runs:
         self._run_terms: list[int] = []  # entries from _run_firsts[i] on have term _run_terms[i]
@@ -45,11 +55,6 @@ class Log:
     def first_index(self) -> int:
         """Index of the first entry that is still here (or would be)."""
         return self.snapshot_index + 1
-
-    @property
-    def last_index(self) -> int:
-        """Index of the last entry; the snapshot's index if there is none."""
-        return self.snapshot_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -169,9 +174,11 @@ class Log:
             self._run_firsts.append(self.last_index + 1)
             self._run_terms.append(term)
         self._entries.extend(entries)
+        self.last_index += len(entries)
 
     def _truncate_from(self, first: int) -> None:
         del self._entries[first - self.first_index :]
+        self.last_index = first - 1
         while self._run_firsts and self._run_firsts[-1] >= first:
             self._run_firsts.pop()
             self._run_terms.pop()

@@ -124,6 +124,7 @@ IGNORED: Mapping[Pair, str] = {
 }
 # fmt: on
 
+STANDING = (PreCandidate, Candidate)
 MESSAGES = frozenset(MESSAGE_TYPES)
 LOCAL_EVENTS = frozenset(LOCAL_EVENT_TYPES)
 
@@ -206,14 +207,17 @@ class Raft:
         """What follows from the state as it is now, in the order in which one thing leads to another."""
         state = self._state
         election.run_timers(state)
-        election.count_votes(state)
-        election.ask_for_votes(state)
-        election.answer_votes(state)
+        if type(state.role) in STANDING:
+            election.count_votes(state)
+            election.ask_for_votes(state)
+        if isinstance(state.role, Leader):
+            replication.advance_commit(state)
+            replication.send_heartbeats(state)
+            replication.send_appends(state)
+        elif isinstance(state.role, Follower):
+            election.answer_votes(state)
+            replication.acknowledge(state)
         proposing.expire_forwarded(state)
-        replication.advance_commit(state)
-        replication.send_heartbeats(state)
-        replication.send_appends(state)
-        replication.acknowledge(state)
         output.write = state.writes.cut(state.term, state.vote, state.log, state.config.max_batch_bytes)
         committed = state.applying.hand_out(state.log, state.writes.index)
         if committed is not None:
@@ -273,9 +277,7 @@ class Raft:
     @property
     def deadline(self) -> float:
         """When `step(now)` must be called next though nothing arrived; infinity if never."""
-        state = self._state
-        next_heartbeat = state.role.next_heartbeat if isinstance(state.role, Leader) else float("inf")
-        return min(election.next_deadline(state), next_heartbeat, proposing.next_expiry(state))
+        return min(election.next_deadline(self._state), proposing.next_expiry(self._state))
 
     def status(self) -> Status:
         """A read-only picture of this node now."""

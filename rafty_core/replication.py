@@ -6,6 +6,7 @@ Law: *a leader commits only through an entry of its own term, and a follower onl
 from rafty_core.entries import Batch
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse, Message
+from rafty_core.output import PeerContact
 from rafty_core.progress import PROBE, REPLICATE, Progress
 from rafty_core.quorum import jointly_reached
 from rafty_core.state import Follower, Leader, State
@@ -128,7 +129,7 @@ def on_append_entries_response(state: State, response: AppendEntriesResponse) ->
         return  # not in the configuration, so of no use to anybody
     if response.success and response.match_index > state.log.last_index:
         raise Violation(f"{response.sender} acknowledges entry {response.match_index}, which does not exist")
-    _heard(state, progress)
+    _heard(state, response.sender, progress)
     if not response.success:
         hint = response.hint_index
         if response.hint_term > 0:  # skip all entries of terms that the follower cannot have (thesis 5.3)
@@ -148,7 +149,7 @@ def on_heartbeat_response(state: State, response: HeartbeatResponse) -> None:
     if response.round > leader.round:
         raise Violation(f"{response.sender} answers round {response.round}, which has not begun")
     progress = leader.progress[response.sender]
-    _heard(state, progress)
+    _heard(state, response.sender, progress)
     progress.heartbeat_answered(state.log.last_index)
 
 
@@ -160,8 +161,11 @@ def on_peer_unreachable(state: State, event: PeerUnreachable) -> None:
         progress.become_probe()
 
 
-def _heard(state: State, progress: Progress) -> None:
+def _heard(state: State, peer: str, progress: Progress) -> None:
     progress.contact = state.now
+    if not progress.reachable:
+        progress.reachable = True
+        state.notices.append(PeerContact(peer, True))
 
 
 def append(state: State, leader: Leader, entries: list[bytes], weight: int) -> None:
@@ -175,7 +179,7 @@ def advance_commit(state: State) -> None:
     log[N].term == currentTerm: set commitIndex = N". The leader counts its own copy when it is durable (F38); entries
     of earlier terms are committed only by one of its own behind them (paper 5.4.2, F30)."""
     leader = state.role
-    if not isinstance(leader, Leader):
+    if not isinstance(leader, Leader) or state.log.commit == state.log.last_index:
         return
     match = {peer: progress.match for peer, progress in leader.progress.items()}
     match[state.id] = state.writes.index
@@ -193,6 +197,9 @@ def send_heartbeats(state: State) -> None:
     leader.round += 1
     leader.next_heartbeat = state.now + state.config.heartbeat_interval
     for peer, progress in leader.progress.items():
+        if progress.reachable and state.now >= progress.contact + state.config.election_timeout:
+            progress.reachable = False
+            state.notices.append(PeerContact(peer, False))
         commit = min(progress.match, state.log.commit)
         state.outbox.append(Heartbeat(state.id, peer, state.term, commit, leader.round))
 

@@ -79,12 +79,21 @@ class Leader:
     """Leads its term (paper 5.2, 5.3): the progress of each follower, the rounds of heartbeats, what is uncommitted."""
 
     name: ClassVar[str] = "leader"
-    __slots__ = ("leader", "progress", "next_heartbeat", "round", "uncommitted", "uncommitted_bytes")
+    __slots__ = (
+        "leader",
+        "progress",
+        "next_heartbeat",
+        "quorum_deadline",
+        "round",
+        "uncommitted",
+        "uncommitted_bytes",
+    )
 
-    def __init__(self, node_id: str, progress: dict[str, Progress], next_heartbeat: float) -> None:
+    def __init__(self, node_id: str, progress: dict[str, Progress], next_heartbeat: float, quorum_deadline: float):
         self.leader = node_id
         self.progress = progress
         self.next_heartbeat = next_heartbeat if progress else NEVER
+        self.quorum_deadline = quorum_deadline if progress else NEVER  # not before that can its quorum be lost
         self.round = 0
         self.uncommitted: deque[tuple[int, int]] = deque()  # (last index, bytes) of what was appended, oldest first
         self.uncommitted_bytes = 0
@@ -107,6 +116,7 @@ class State:
     """Everything a node is. Rules and handlers take it and change it; only `raft.py` owns one."""
 
     __slots__ = (
+        "id",
         "config",
         "configuration",
         "random",
@@ -129,6 +139,7 @@ class State:
     )
 
     def __init__(self, config: Config, stable: Stable, random: Random, now: float) -> None:
+        self.id = config.id
         self.config = config
         self.configuration: Configuration = stable.snapshot.configuration
         self.random = random
@@ -154,11 +165,6 @@ class State:
         self.role: Role = self._new_follower(None)
 
     # ------------------------------------------------------------------ facts
-
-    @property
-    def id(self) -> str:
-        """This node's name."""
-        return self.config.id
 
     @property
     def may_campaign(self) -> bool:
@@ -216,7 +222,7 @@ class State:
             peer: Progress(next_index, Inflights(config.max_inflight_messages, config.max_inflight_bytes), self.now)
             for peer in peers
         }
-        leader = Leader(self.id, progress, self.now + config.heartbeat_interval)
+        leader = Leader(self.id, progress, self.now + config.heartbeat_interval, self.now + config.election_timeout)
         # Counted anew in each term from what the log holds, so that nothing leaks across terms (fault F46).
         if self.log.last_index > self.log.commit:
             weight = sum(map(len, self.log.slice(self.log.commit + 1, self.log.last_index)))
