@@ -1,1 +1,1 @@
-"""The benchmarks of rafty."""
+"""What rafty does on this machine, measured: `python -m benchmarks cluster`."""

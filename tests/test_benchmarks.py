@@ -1,0 +1,120 @@
+"""The benchmarks run, end, and leave nothing behind. No figure is judged here: a busy machine proves nothing."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import disks
+from benchmarks.__main__ import main
+from benchmarks.load import make_commands
+from benchmarks.processes import ROOT, BenchmarkError, Family
+from benchmarks.sampling import Samples, clock, is_off, quantile, shares
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory on a disk: a test on a machine without one has nothing to show."""
+    if disks.file_system(tmp_path) in disks.IN_MEMORY:
+        pytest.skip("the temporary directory is in memory, and the benchmarks refuse that")
+    return tmp_path
+
+
+def test_cluster_benchmark_short_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, report = directory / "data", directory / "report.json"
+    data.mkdir()
+    options = ["--backends", "asyncio", "--styles", "pipelined,resp-clients", "--in-flight", "6", "--no-pysyncobj"]
+    times = ["--repeats", "1", "--seconds", "0.4", "--warmup", "0.1"]
+    assert main(["cluster", *options, *times, "--directory", str(data), "--json", str(report)]) == 0
+    assert list(data.iterdir()) == []
+    rows = json.loads(report.read_text())["rows"]
+    assert [(row["style"], row["in_flight"]) for row in rows] == [("pipelined", 6), ("resp-clients", 6)]
+    for row in rows:
+        assert row["failed"] == 0
+        assert row["median"]["rate"] > 0
+        assert row["syncs_to_disk"]
+    table = capsys.readouterr().out
+    assert "rafty" in table
+    assert "fdatasync ms" in table
+
+
+def test_cluster_benchmark_interrupted_leaves_nothing(directory: Path) -> None:
+    options = ["--backends", "asyncio", "--styles", "tasks", "--in-flight", "4", "--no-pysyncobj", "--seconds", "60"]
+    command = [sys.executable, "-m", "benchmarks", "cluster", *options, "--directory", str(directory)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert b"1 rows" in process.stderr.readline()  # from here on it runs; when it is hit must not matter
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 130
+        assert b"interrupted" in process.stderr.read()
+    assert list(directory.iterdir()) == []
+
+
+def test_cluster_benchmark_wrong_options_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cluster", "--backends", "curio", "--no-pysyncobj"]) == 1
+    assert "curio" in capsys.readouterr().err
+
+
+def test_family_ends_a_child_that_does_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.processes.PATIENCE", 0.2)
+    deaf = "import time; print('{}', flush=True); time.sleep(600)"
+    with Family() as family:
+        child = family.start("deaf", [sys.executable, "-c", deaf], tmp_path / "log")
+        assert child.answer(10.0) == {}
+        with pytest.raises(BenchmarkError, match="no answer"):
+            child.answer(0.05)
+    assert child.has_ended
+
+
+def test_child_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+    last_words = "import sys; sys.exit('the disk is full')"
+    with Family() as family:
+        child = family.start("n1", [sys.executable, "-c", last_words], tmp_path / "log")
+        with pytest.raises(BenchmarkError, match="n1 has ended: the disk is full"):
+            child.answer(10.0)
+
+
+def test_samples_rate_times_latency_is_the_number_in_flight() -> None:
+    samples = Samples(0.0, 1.0)
+    for turn in range(10):
+        began = samples.begin + turn * 0.1 - 0.05
+        samples.add(began, began + 0.1, count=8)
+    samples.add(samples.end - 0.05, samples.end + 0.05, count=8)  # after the window: not counted
+    result = samples.result()
+    assert result.rate == 80
+    assert result.in_flight_measured == pytest.approx(8)
+    assert not is_off(result.in_flight_measured, 8)
+    assert is_off(result.in_flight_measured, 16)
+
+
+def test_samples_nothing_completed_gives_zeros() -> None:
+    samples = Samples(0.0, 1.0)
+    samples.fail("refused", 3)
+    result = samples.result()
+    assert (result.rate, result.p99_ms, result.failed, result.first_error) == (0, 0, 3, "refused")
+
+
+@pytest.mark.parametrize(("part", "value"), [(0.0, 1.0), (0.5, 1.0), (0.75, 2.0), (0.99, 9.0), (1.0, 9.0)])
+def test_quantile_weighs_by_count(part: float, value: float) -> None:
+    assert quantile([(1.0, 50), (2.0, 40), (9.0, 10)], part) == value
+
+
+@pytest.mark.parametrize(("in_flight", "parts", "expected"), [(1, 4, [1]), (6, 4, [2, 2, 1, 1]), (1024, 4, [256] * 4)])
+def test_shares_sum_to_the_number_in_flight(in_flight: int, parts: int, expected: list[int]) -> None:
+    assert shares(in_flight, parts) == expected
+
+
+def test_commands_have_the_size_that_was_asked_for() -> None:
+    assert {len(command) for command in make_commands(256)} == {256}
+    with pytest.raises(ValueError, match="13 bytes at least"):
+        make_commands(5)
+
+
+def test_bare_sync_is_measured_and_leaves_no_file(directory: Path) -> None:
+    began = clock()
+    assert disks.bare_sync_ms(directory, seconds=0.01) > 0
+    assert clock() - began < 10
+    assert list(directory.iterdir()) == []
