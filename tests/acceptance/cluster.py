@@ -170,10 +170,15 @@ class Cluster:
 
     def add(self, number: int, snapshot: Snapshot, content: bytes = b"", **settings: Any) -> Node:
         """Add a node that starts from this snapshot, with a term of its own of 0."""
+        return self.add_with(number, Stable(snapshot=snapshot), content, **settings)
+
+    def add_with(self, number: int, stable: Stable, content: bytes = b"", **settings: Any) -> Node:
+        """Add a node that has stored this. If it has seen a term, it has waited an election timeout since."""
         config = Config(
             id=name_of(number), election_timeout=ELECTION_TICKS, heartbeat_interval=HEARTBEAT_TICKS, **settings
         )
-        node = self.nodes[number] = Node(number, Stable(snapshot=snapshot), content, config)
+        node = self.nodes[number] = Node(number, stable, content, config)
+        node.clock = ELECTION_TICKS if stable.term else 0.0
         return node
 
     @property

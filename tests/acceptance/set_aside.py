@@ -44,6 +44,9 @@ TABLES: dict[str, str] = {
     "log_term_pending_snapshot": SNAPSHOTS,
 }
 
+FLOW_STATES = {"probe", "replicate"}
+"""A follower that waits for a snapshot comes with snapshots; rows about it are not run."""
+
 SCRIPT_REQUIREMENTS: dict[str, str] = {
     "single_server_change": JOINT_ONLY,
     "joint": MEMBERSHIP,
