@@ -46,11 +46,6 @@ class Inflights:
         while self._sent and self._sent[0][0] <= index:
             self.bytes -= self._sent.popleft()[1]
 
-    def free_first(self) -> None:
-        """Give up on the oldest message, so that one more may be sent (fault F44)."""
-        if self._sent:
-            self.bytes -= self._sent.popleft()[1]
-
     def reset(self) -> None:
         """Nothing is in flight any more."""
         self._sent.clear()
@@ -127,8 +122,10 @@ class Progress:
             self.paused = True
 
     def heartbeat_answered(self, last_index: int) -> None:
-        """The follower lives; whatever was lost on the way must not stop its log (faults F43, F44, F45)."""
+        """The follower lives; whatever was lost on the way must not stop its log (faults F43, F44, F45).
+
+        If it lacks something, one append goes out whatever the window says, without entries if that is full. Its
+        answer, an acknowledgement or a refusal, frees the window.
+        """
         self.paused = False
-        if self.state == REPLICATE and self.inflights.full:
-            self.inflights.free_first()
         self.nudged = self.match < last_index

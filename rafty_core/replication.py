@@ -218,8 +218,8 @@ def send_appends(state: State) -> None:
             _send_append(state, peer, progress, batch)
             progress.sent(batch.last, batch.weight)
             sent_any = True
-        news = progress.nudged or progress.sent_commit < state.log.commit
-        if progress.state == REPLICATE and news and not sent_any and not progress.is_paused:
+        news = progress.nudged or (progress.sent_commit < state.log.commit and not progress.is_paused)
+        if progress.state == REPLICATE and news and not sent_any:
             _send_append(state, peer, progress, None)
         progress.nudged = False
 
