@@ -240,21 +240,29 @@ class Story:
     def elect(self, name: str, names: str, *, settle: bool = True) -> None:
         """Let `name` campaign among these nodes, after the time in which they would stick to a leader; it must win.
 
-        Without `settle` the story stops when the election is won, before anything of the new leader has arrived.
+        An attempt that only taught it a higher term is followed by another. Without `settle` the story stops when the
+        election is won, before anything of the new leader has arrived.
         """
-        self.now += 0.6
-        self.step(name, Campaign())
-        for _ in range(ENOUGH):
-            if self[name].status.role == "leader" or not (self.air or any(self[member].writes for member in names)):
+        for _ in range(3):
+            self.now += 0.6
+            self.step(name, Campaign())
+            for _ in range(ENOUGH):
+                if not self._campaign_goes_on(name, names):
+                    break
+                for member in names:
+                    self.persist(member)
+                self.air = [message for message in self.air if message.sender in names and message.to in names]
+                if self[name].status.role != "leader":
+                    self.deliver()
+            if self[name].status.role == "leader":
                 break
-            for member in names:
-                self.persist(member)
-            self.air = [message for message in self.air if message.sender in names and message.to in names]
-            if self[name].status.role != "leader":
-                self.deliver()
         assert self[name].status.role == "leader"
         if settle:
             self.settle(names)
+
+    def _campaign_goes_on(self, name: str, names: str) -> bool:
+        open_work = self.air or any(self[member].writes for member in names)
+        return self[name].status.role in ("pre_candidate", "candidate") and bool(open_work)
 
 
 def _fits(message: Message, kind: type | None, sender: str | None, to: str | None) -> bool:
