@@ -96,6 +96,7 @@ def run_child(code: str, *arguments: object, **environment: str) -> "subprocess.
         [sys.executable, "-u", "-c", program, *map(str, arguments)],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
