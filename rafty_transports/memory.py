@@ -12,7 +12,7 @@ from typing import Self
 from rafty_core.configuration import check_node_id
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import Message
-from rafty_transports.codec import EncodeError, decode, encode
+from rafty_transports.codec import DecodeError, EncodeError, decode, encode
 from rafty_transports.queues import Inbox, Incoming
 
 logger = logging.getLogger(__name__)
@@ -96,10 +96,10 @@ class MemoryTransport:
             return False
         try:
             frame = b"".join(encode(message))
-        except EncodeError as error:
+            copy = decode(memoryview(frame)[4:])
+        except (EncodeError, DecodeError) as error:
             logger.error("a %s to %s is not sent: %s", type(message).__name__, message.to, error)
             return False
-        copy = decode(memoryview(frame)[4:])
         self._inbox.add([copy], len(frame))
         return True
 

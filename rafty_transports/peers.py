@@ -55,6 +55,7 @@ class Peer:
         self.attempt = anyio.CancelScope()
         self.reported = False
         self.trouble: str | None = None
+        self._heard = anyio.Event()
         self._refusals: dict[str, str] = {}
 
     @property
@@ -69,6 +70,15 @@ class Peer:
             trouble=self.trouble,
             dropped=self.outbox.dropped,
         )
+
+    async def heard(self) -> None:
+        """Wait until this peer comes to us: then it is back, and there is no reason to wait longer before dialing."""
+        self._heard = anyio.Event()
+        await self._heard.wait()
+
+    def hurry(self) -> None:
+        """End the pause before the next attempt to connect, if there is one now."""
+        self._heard.set()
 
     def agreed(self, direction: str) -> None:
         """A handshake in this direction was right."""

@@ -205,7 +205,8 @@ class TcpTransport:
                     peer.outbox.connected = False
                     peer.outbox.clear()  # stale when a connection exists again; Raft sends anew (fault F123)
                     self._report(peer)
-                await anyio.sleep(pause * self._random.uniform(0.5, 1.0))
+                with anyio.move_on_after(pause * self._random.uniform(0.5, 1.0)):
+                    await peer.heard()
                 pause = min(2 * pause, self._limits.backoff_last)
 
     async def _connect(self, peer: Peer) -> bool:
@@ -297,6 +298,7 @@ class TcpTransport:
             await older.ended.wait()
         peer.accepted = connection = AcceptedConnection(theirs.boot)
         peer.agreed(ACCEPTED)
+        peer.hurry()
         try:
             with connection.scope:
                 await receive_side(stream, rest, peer.id, self.identity.node_id, self._inbox, self._limits)

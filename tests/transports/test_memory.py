@@ -67,9 +67,10 @@ async def test_messages_to_nobody_of_another_or_without_an_encoding_are_lost() -
         one.send(heartbeat("n1", "n9"))
         one.send(heartbeat("n3", "n2"))
         one.send(Heartbeat("n1", "n2", 2**64, 0, 0))
+        one.send(Heartbeat("n1", "n2", -1, 0, 0))
         one.send(heartbeat("n1", "n2", 5))
         assert rounds(await messages_of(two, 1)) == [5]
-        assert one.dropped == 3
+        assert one.dropped == 4
 
 
 async def test_a_name_is_open_once_and_can_be_opened_again() -> None:

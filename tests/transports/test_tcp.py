@@ -113,6 +113,16 @@ async def test_a_restarted_peer_is_connected_again() -> None:
             assert rounds(await messages_of(again, 1)) == [2]
 
 
+async def test_a_peer_that_comes_back_is_dialed_at_once() -> None:
+    patient = Limits(backoff_first=30.0, backoff_last=30.0)
+    async with node("n2", {"n1": NOWHERE}) as placeholder:
+        address = placeholder.address
+    async with node("n1", {"n2": address}, patient) as one:
+        await until(lambda: one.peers()["n2"].trouble)
+        async with node("n2", {"n1": one.address}, listen=address):
+            await until(lambda: one.peers()["n2"].connected)
+
+
 async def test_a_peer_that_moved_is_found_at_its_new_address() -> None:
     async with two_nodes() as (one, two), node("n2", {"n1": one.address}) as moved:
         one.set_peer("n2", moved.address)
