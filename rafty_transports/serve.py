@@ -1,0 +1,211 @@
+"""`rafty serve`: one node of a cluster as a process.
+
+Law: *everything that can be refused is refused before the data directory is touched.*
+
+The process says on its standard output what a person or a script waits for: that it serves, and whom it follows or
+that it leads, whenever that changes. Warnings go to the standard error, a line each, and the same line not twice in a
+row.
+"""
+
+import contextlib
+import ctypes
+import errno
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from rafty_core.configuration import Configuration, Member
+from rafty_core.output import LeaderChanged
+from rafty_core.status import Status
+from rafty_transports.exits import DONE, CommandFailed, WrongInput
+from rafty_transports.kv import KeyValueMachine
+from rafty_transports.node import Node, NodeFailed
+from rafty_transports.observers import Notices
+from rafty_transports.service import RespServer, ServiceError
+from rafty_transports.signals import run_until_signal
+from rafty_transports.storage import SqliteStore, StoreError
+from rafty_transports.tcp import TcpTransport, TransportError
+
+SET_PDEATHSIG = 1
+"""The option of Linux's `prctl` that has a process signalled when its parent dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one node is started with. Addresses are "host:port".
+
+    cluster   id -> address of every node that the cluster is created with, this one among them
+    parent    process id of the parent that this process must not outlive; None lets it
+    """
+
+    node_id: str
+    cluster: Mapping[str, str]
+    data: str
+    client: str
+    listen: str
+    name: str = "rafty"
+    backend: str = "asyncio"
+    password: str | None = field(default=None, repr=False)
+    verbose: bool = False
+    parent: int | None = None
+
+
+def run(settings: Settings) -> int:
+    """Run the node until a signal ends it. Raises `CommandFailed`, most often `WrongInput`, if it cannot go on."""
+    if settings.parent is not None:
+        die_with_parent(settings.parent)
+    check_backend(settings.backend)
+    log_to_stderr(settings)
+    check_free(settings.listen, "nodes")
+    check_free(settings.client, "clients")
+    return run_until_signal(partial(_serve, settings), what=f"node {settings.node_id}", backend=settings.backend)
+
+
+async def _serve(settings: Settings) -> int:
+    store = await _open_store(settings)
+    peers = {node_id: where for node_id, where in settings.cluster.items() if node_id != settings.node_id}
+    machine = KeyValueMachine()
+    transport = TcpTransport(store.identity, peers, settings.listen, admit=store.meet)
+    node = Node(store, transport, machine)
+    server = RespServer(node, settings.client, machine=machine, password=settings.password)
+    try:
+        with node.notices() as notices:
+            async with node, server:
+                say(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
+                await _tell(node, notices)
+    except NodeFailed as failure:
+        raise CommandFailed(f"{failure}; see to it, then start the node again") from failure
+    except (TransportError, ServiceError) as error:
+        raise WrongInput(f"{error}; end whatever uses the address, or give another one") from error
+    return DONE
+
+
+async def _open_store(settings: Settings) -> SqliteStore:
+    initial = Configuration(voters=tuple(Member(node_id, where) for node_id, where in settings.cluster.items()))
+    opening = partial(SqliteStore.open, settings.data, node_id=settings.node_id, cluster=settings.name, initial=initial)
+    try:
+        return await anyio.to_thread.run_sync(opening, abandon_on_cancel=True)
+    except (StoreError, ValueError) as error:
+        raise WrongInput(str(error)) from error
+
+
+async def _tell(node: Node, notices: Notices) -> None:
+    """Say whom this node follows, or that it leads, now and whenever that changes."""
+    said = ""
+    async for notice in notices:
+        if isinstance(notice, LeaderChanged):
+            status = node.status()
+            state = describe_leadership(status)
+            if state != said and (said or status.leader is not None):
+                said = state
+                say(f"{state}, term {status.term}")
+
+
+def describe_leadership(status: Status) -> str:
+    """Whom the node follows, or that it leads, as a sentence without an end."""
+    if status.role == "leader":
+        return f"{status.id} leads"
+    return f"{status.id} follows {status.leader}" if status.leader else f"{status.id} knows no leader"
+
+
+def say(text: str) -> None:
+    """Print this line now. If nobody reads the standard output any more, go on without it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check_backend(backend: str) -> None:
+    """Raise `WrongInput` if what this backend needs is not installed."""
+    if backend != "asyncio" and importlib.util.find_spec(backend) is None:
+        raise WrongInput(f"{backend} is not installed; install it (`pip install rafty[{backend}]`) or use asyncio")
+
+
+def check_free(where: str, whom: str) -> None:
+    """Raise `WrongInput` if this address cannot be listened on, before anything is written to the disk."""
+    host, _, port = where.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        family, kind, protocol, _, resolved = socket.getaddrinfo(
+            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(resolved)
+            probe.listen(1)
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise WrongInput(
+                f"cannot listen for {whom} on {where}: the address is in use; end what uses it, or give another one"
+            ) from None
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise WrongInput(f"cannot listen for {whom} on {where}: {reason}; give an address of this machine") from None
+
+
+class _OneLine(logging.Formatter):
+    """A record as one line. Tracebacks are for --verbose."""
+
+    def __init__(self, verbose: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._verbose = verbose
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not self._verbose:
+            record = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
+        text = super().format(record)
+        return text if self._verbose else text.replace("\n", " ")
+
+
+class _NotTwice(logging.Filter):
+    """Passes a line once, until another one of the same peer comes; both directions of a connection say the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], str] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        subject = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        key = (record.msg, subject)
+        text = record.getMessage()
+        repeated = self._last.get(key) == text
+        self._last[key] = text
+        return not repeated
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Send what the library logs to the standard error: warnings, or everything with --verbose."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine(settings.verbose))
+    handler.addFilter(_NotTwice())
+    logging.basicConfig(handlers=[handler], level=logging.INFO if settings.verbose else logging.WARNING)
+    logging.raiseExceptions = False  # a standard error that nobody reads is no reason for a traceback
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when its parent ends, however that ends; at once if it has ended already."""
+    prctl = None
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            prctl = ctypes.CDLL(None, use_errno=True).prctl
+    if prctl is None or prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        threading.Thread(target=_watch_parent, args=(parent,), name="rafty parent", daemon=True).start()
+    if os.getppid() != parent:  # it died before we asked to be told
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.25)
+    os.kill(os.getpid(), signal.SIGKILL)
