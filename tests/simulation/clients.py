@@ -25,9 +25,7 @@ class Clients:
     def __init__(self, world: World) -> None:
         self.world = world
         self.open: dict[int, tuple[str, list[bytes]]] = {}
-        self.applied = 0
-        self.refused = 0
-        self.unknown = 0
+        self.fates: dict[int, str] = {}  # by token: "applied", "empty", or what the answer was
         self._next = 0
         self._ordinals: dict[bytes, int] = {}
         self._never: dict[bytes, str] = {}
@@ -48,7 +46,7 @@ class Clients:
         gone = [token for token, (where, _) in self.open.items() if where == node]
         for token in gone:
             del self.open[token]
-            self.unknown += 1
+            self.fates[token] = "crashed"
 
     def see(self, committed: Sequence[bytes]) -> None:
         """Look at what was committed since the last call."""
@@ -78,18 +76,15 @@ class Clients:
             raise InvariantViolation("I18", f"request {answer.token} has results {answer.results!r} for {ordinals}")
         if answer.error is None and rest:
             raise InvariantViolation("I18", f"request {answer.token} succeeds, but only {answer.applied} were applied")
-        self._count(answer, rest)
+        self.fates[answer.token] = type(answer.error).__name__ if answer.error else "applied" if done else "empty"
+        if answer.error is not None:
+            self._check_error(answer, rest)
 
-    def _count(self, answer: ProposalAnswer, rest: Sequence[bytes]) -> None:
+    def _check_error(self, answer: ProposalAnswer, rest: Sequence[bytes]) -> None:
         if isinstance(answer.error, NotApplied):
-            self.refused += 1
             for command in rest:
                 self._never[command] = type(answer.error).__name__
                 if command in self._ordinals:
                     raise InvariantViolation("I18", f"{command!r} was committed, but answered {self._never[command]}")
-        elif isinstance(answer.error, OutcomeUnknown):
-            self.unknown += 1
-        elif answer.error is None:
-            self.applied += 1
-        else:
+        elif not isinstance(answer.error, OutcomeUnknown):
             raise InvariantViolation("I18", f"request {answer.token} is answered {answer.error!r}, which says nothing")

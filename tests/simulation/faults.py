@@ -124,8 +124,8 @@ class Faults:
 
     def _slow(self) -> None:
         node = self._any_node()
-        node.disk.slowness = self.world.random.choice((1, 5, 20))
-        node.slowness = self.world.random.choice((1, 5, 100))
+        node.disk.slowness = self.world.random.choice((1, 3, 10))
+        node.slowness = self.world.random.choice((1, 5, 20))
 
     def _fast(self) -> None:
         for node in self.cluster.nodes.values():

@@ -15,7 +15,7 @@ def test_simulation_under_random_faults(first: int) -> None:
     """Safety while everything breaks, liveness once nothing does: invariants I1 to I14, I18, I24 to I27."""
     reports = [run(seed) for seed in range(first, first + 10)]
     assert all(report.committed > 0 and report.terms > 0 for report in reports)
-    assert sum(report.applied for report in reports) > 100
+    assert sum(report.fates["applied"] for report in reports) > 100
 
 
 def test_simulation_same_seed_in_two_processes() -> None:
