@@ -279,7 +279,7 @@ class FrameSplitter:
         self._rest = bytearray()
         self._needed = _AT_LEAST
 
-    def feed(self, chunk: bytes) -> list[memoryview]:
+    def feed(self, chunk: bytes | bytearray) -> list[memoryview]:
         """The frames, without their length, that this chunk completes. They are views: decode them soon.
 
         Raises `DecodeError` as soon as a frame announces more than its kind may have, before it is kept (fault F129).
@@ -288,8 +288,7 @@ class FrameSplitter:
             self._rest += chunk
             if len(self._rest) < self._needed:
                 return []
-            chunk = bytes(self._rest)
-            self._rest = bytearray()
+            chunk, self._rest = self._rest, bytearray()
         frames: list[memoryview] = []
         view = memoryview(chunk)
         start, end = 0, len(chunk)

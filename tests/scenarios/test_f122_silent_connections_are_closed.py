@@ -27,7 +27,7 @@ from tests.transports.connections import (
 
 pytestmark = pytest.mark.anyio
 
-IMPATIENT = Limits(handshake=0.2, keep_alive=0.05, idle=0.2, backoff_first=0.01, backoff_last=0.02)
+IMPATIENT = Limits(handshake=0.5, keep_alive=0.05, idle=0.5, backoff_first=0.01, backoff_last=0.02)
 PATIENT = Limits(handshake=5.0, keep_alive=0.05, idle=30.0, backoff_first=0.01, backoff_last=0.02)
 
 
@@ -65,7 +65,7 @@ async def test_a_dialed_connection_that_falls_silent_is_closed_and_opened_again(
 async def test_a_quiet_connection_between_living_nodes_stays() -> None:
     async with two_nodes(IMPATIENT) as (one, two):
         before = two._peers["n1"].accepted
-        await anyio.sleep(0.6)
+        await anyio.sleep(1.0)
         assert two._peers["n1"].accepted is before
         one.send(heartbeat("n1", "n2", 3))
         assert rounds(await messages_of(two, 1)) == [3]

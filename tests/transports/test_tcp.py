@@ -45,7 +45,7 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def quickly(seconds: float = 1.0) -> Iterator[None]:
+def quickly(seconds: float = 2.0) -> Iterator[None]:
     """What is inside takes less than this."""
     start = time.monotonic()
     yield
