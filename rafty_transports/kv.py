@@ -13,7 +13,8 @@ at each restart (fault F132). The limit that `apply` looks at is part of the mea
 it makes old and new nodes differ.
 
 The form of a command. Integers are unsigned, 4 bytes, big-endian; an *item* is a length and so many bytes:
-`G` key; `S` item(key) value; `s` options item(key) value; `I` key; `D`, `E`, `M`, `P` items; `N`.
+`G` key; `S` item(key) value; `s` options item(key) value; `I` amount (8 bytes, signed) key; `D`, `E`, `M`, `P` items;
+`N`.
 """
 
 import hashlib
@@ -61,9 +62,12 @@ def encode_set(key: bytes, value: bytes, options: int = 0) -> bytes:
     return b"S%b%b%b" % (len(key).to_bytes(4, "big"), key, value)
 
 
-def encode_incr(key: bytes) -> bytes:
-    """The command that adds one to the integer under `key` (an absent one counts as 0) and answers the sum."""
-    return INCR + key
+def encode_incr(key: bytes, amount: int = 1) -> bytes:
+    """The command that adds `amount` to the integer under `key` (an absent one counts as 0) and answers the sum.
+
+    `amount` is a signed integer of 64 bits, else `OverflowError` is raised.
+    """
+    return INCR + amount.to_bytes(8, "big", signed=True) + key
 
 
 def encode_keys(operation: bytes, keys: Iterable[bytes]) -> bytes:
@@ -189,15 +193,18 @@ class KeyValueMachine:
         return NULL if refused else OK
 
     def _incr(self, command: bytes) -> bytes:
-        key = command[1:]
+        if len(command) < 9:
+            return MALFORMED
+        amount, key = int.from_bytes(command[1:9], "big", signed=True), command[9:]
         old = self._kept.get(key)
         number = 0 if old is None else parse_integer(unbulk(old))
         if number is None:
             return NOT_AN_INTEGER
-        if number == _LARGEST_INTEGER:
+        total = number + amount
+        if not _SMALLEST_INTEGER <= total <= _LARGEST_INTEGER:
             return OVERFLOW
-        self._kept[key] = bulk(b"%d" % (number + 1))
-        return b":%d\r\n" % (number + 1)
+        self._kept[key] = bulk(b"%d" % total)
+        return b":%d\r\n" % total
 
     def _del(self, command: bytes) -> bytes:
         keys = split_items(command, 1)

@@ -95,6 +95,14 @@ def test_incr_as_redis_counts(before: bytes | None, answer: bytes) -> None:
         assert one(machine, kv.encode_get(b"n")) == kv.bulk(answer[1:-2])
 
 
+def test_incr_by_amounts_up_to_the_ends_of_64_bits() -> None:
+    machine = KeyValueMachine()
+    amounts = [5, -7, LARGEST, 2, 1, -LARGEST - 1, -LARGEST - 1]
+    answers = [b":5\r\n", b":-2\r\n", b":%d\r\n" % (LARGEST - 2), b":%d\r\n" % LARGEST, kv.OVERFLOW]
+    answers += [b":-1\r\n", kv.OVERFLOW]
+    assert machine.apply(1, [kv.encode_incr(b"n", amount) for amount in amounts]) == answers
+
+
 def test_several_keys_at_once() -> None:
     machine = KeyValueMachine()
     assert one(machine, kv.encode_keys(kv.MSET, [b"a", b"1", b"b", b"2", b"a", b"3"])) == kv.OK
@@ -126,6 +134,8 @@ def test_mget_is_refused_when_the_answer_would_be_too_large() -> None:
         b"s\x01\x00\x00\x00\x05abc",
         b"s\x03\x00\x00\x00\x01ab",
         b"s\x08\x00\x00\x00\x01ab",
+        b"I",
+        b"I\x00\x00\x00\x00\x00\x00\x00",
         b"D",
         b"E\x00",
         b"M\x00\x00\x00\x09abc",
