@@ -84,7 +84,7 @@ class Checkpointer:
             if self._written - seen <= SMALL_REST:
                 break
         with self._writer:
-            oversized = self._log.stat().st_size > 4 * self._limit
+            oversized = self._log.stat().st_size > 2 * self._limit
             held_up, _, _ = self._run("TRUNCATE" if oversized else "RESTART")
             if held_up:
                 self._due = self._written + self._limit

@@ -21,6 +21,7 @@ from rafty_transports.storage.records import (
     Peers,
     State,
     check_format,
+    check_pages,
     corruption,
     create_tables,
     read_birth,
@@ -78,6 +79,7 @@ def examine(directory: DataDirectory, node_id: str, cluster: str, initial: Confi
             check_belongs(birth, str(directory.path), node_id, cluster, initial)
             state = read_state(connection, path, birth.seed)
             _check_mark(directory, birth, state)
+            check_pages(connection, path)
             peers = read_peers(connection, path, birth.seed, state)
             return Contents(birth, state, peers, read_log(connection, path, birth.seed, state))
     finally:

@@ -38,8 +38,8 @@ from rafty_transports.storage.order import Position, check_follows, position_aft
 from rafty_transports.storage.peers import check_peer
 from rafty_transports.storage.records import SAVE_STATE, State, corruption, link, peers_crc, read_log
 
-CHECKPOINT_BYTES = 16 << 20
-"""A checkpoint is due when this much was written since the last."""
+CHECKPOINT_BYTES = 64 << 20
+"""A checkpoint is due when this much was written since the last. With a quarter of it bulk writes are a third slower."""
 
 PAGE_ROUND = 8192
 """Bytes of write-ahead log that a transaction takes besides its entries, about."""
