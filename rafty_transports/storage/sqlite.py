@@ -39,7 +39,7 @@ from rafty_transports.storage.peers import check_peer
 from rafty_transports.storage.records import SAVE_STATE, State, corruption, link, peers_crc, read_log
 
 CHECKPOINT_BYTES = 64 << 20
-"""A checkpoint is due when this much was written since the last. With a quarter of it bulk writes are a third slower."""
+"""A checkpoint is due when this much was written since the last; at 16 MiB bulk writes were a quarter slower."""
 
 PAGE_ROUND = 8192
 """Bytes of write-ahead log that a transaction takes besides its entries, about."""
