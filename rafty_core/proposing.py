@@ -106,13 +106,13 @@ def on_applied(state: State, event: AppliedEvent) -> None:
 def expire_forwarded(state: State) -> None:
     """Rule: the word of a leader that does not come in time is not waited for; the outcome is unknown.
 
-    When this node follows a leader of a later term, the old one has one election timeout left to say what it knows.
+    When this node follows a leader of a later term, the old one has one heartbeat interval left to say what it knows.
     """
     forwarded = state.proposals.forwarded
     if not forwarded:
         return
     if state.role.leader is not None:
-        soon = state.now + state.config.election_timeout
+        soon = state.now + state.config.heartbeat_interval
         for waiting in forwarded.values():
             if waiting.term == state.term:
                 break
