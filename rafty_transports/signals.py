@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-GRACE = 1.8
+GRACE = 1.7
 """Seconds from the signal to the end, at most."""
 
 
