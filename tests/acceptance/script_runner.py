@@ -27,12 +27,13 @@ from tests.acceptance.data import Json
 
 CONFIGURATION_FIELDS = ("voters", "outgoing", "learners", "learners_next")
 
-OPTIONS = {"max_inflight": "max_inflight_messages"}
+OPTIONS = {"max_inflight": "max_inflight_messages", "max_inflight_bytes": "max_inflight_bytes"}
 """Options of `add_nodes` that are settings of a node here."""
 
 CLUSTER_OPTIONS = ("pre_vote", "check_quorum")
 
 MESSAGES: dict[str, tuple[type[Message], ...]] = {
+    # as the tables call them
     "append": (AppendEntries,),
     "append_reply": (AppendEntriesResponse,),
     "heartbeat": (Heartbeat,),
@@ -41,6 +42,15 @@ MESSAGES: dict[str, tuple[type[Message], ...]] = {
     "vote_reply": (RequestVoteResponse,),
     "pre_vote": (PreVote,),
     "pre_vote_reply": (PreVoteResponse,),
+    # as the core that the scripts were recorded from calls them
+    "MsgApp": (AppendEntries,),
+    "MsgAppResp": (AppendEntriesResponse,),
+    "MsgHeartbeat": (Heartbeat,),
+    "MsgHeartbeatResp": (HeartbeatResponse,),
+    "MsgVote": (RequestVote,),
+    "MsgVoteResp": (RequestVoteResponse,),
+    "MsgPreVote": (PreVote,),
+    "MsgPreVoteResp": (PreVoteResponse,),
 }
 
 
@@ -101,7 +111,7 @@ class ScriptRunner:
             self.cluster.add(number, snapshot, bootstrap["content"].encode(), **settings)
 
     def _process_ready(self, step: Json) -> None:
-        for number in step["nodes"]:
+        for number in step["nodes"] or sorted(self.cluster.nodes):
             self.cluster.process_ready(number)
 
     def _deliver(self, step: Json) -> None:
