@@ -5,6 +5,7 @@ Law: *an error tells whether the request was sent: what was not sent was not app
 It speaks RESP2, pipelines, and does nothing by itself: no second try, no second connection.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Self, TypeAlias
 
@@ -195,4 +196,5 @@ async def _ask_pairs(address: str, request: list[bytes], password: str | None, t
 
 def _reason(error: OSError) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    return (cause.strerror or str(cause) or "no answer").lower()
+    text = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
+    return (text or "no answer").lower()
