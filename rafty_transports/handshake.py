@@ -174,6 +174,7 @@ def _check_welcome(reply: list[Any], mine: Identity, peer: str) -> Identity:
 def _check_cluster(one: Identity, other: Identity) -> None:
     if one.cluster_id == other.cluster_id:
         return
+    one, other = sorted((one, other), key=lambda identity: identity.node_id)  # the same sentence in both directions
     text = f"{one.node_id} belongs to cluster {one.cluster_id}, {other.node_id} to cluster {other.cluster_id}"
     same_name = one.cluster_id.rpartition(".")[0] == other.cluster_id.rpartition(".")[0]
     if same_name and one.bootstrap != other.bootstrap:

@@ -113,9 +113,13 @@ class DataDirectory:
         except BaseException:
             os.close(handle)
             raise
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._lock = handle
+
+    def sign(self) -> None:
+        """Note in the locked directory that this process uses it; only once it is sure that it will."""
+        if self._lock is not None:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let other processes use the directory; harmless if they may already."""

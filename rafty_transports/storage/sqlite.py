@@ -106,6 +106,7 @@ class SqliteStore:
                 else:
                     directory.lock()
                 store = cls(directory, examine(directory, node_id, cluster, initial))
+                directory.sign()
                 store._begin_boot()
             except BaseException:
                 directory.release()
