@@ -34,10 +34,12 @@ def on_append_entries(state: State, message: AppendEntries) -> Message | None:
     if batch is not None:
         _take_entries(state, batch)
     proven = prev if batch is None else batch.last
-    brings_only_commit = message.batch is None and message.leader_commit > log.commit
     follower.proven = max(follower.proven, proven)
+    commit = log.commit
     # "set commitIndex = min(leaderCommit, index of last new entry)": what lies behind is not proven (fault F34)
-    log.commit_to(max(log.commit, min(message.leader_commit, proven)))
+    log.commit_to(max(commit, min(message.leader_commit, proven)))
+    # A leader that repeats a commit index without effect lacks an acknowledgement that was lost: answer it.
+    brings_only_commit = message.batch is None and log.commit > commit
     if not (brings_only_commit and proven <= follower.acknowledged):  # no answer without news (fault F128)
         follower.owes_acknowledgement = True
     return None
