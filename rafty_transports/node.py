@@ -2,10 +2,10 @@
 
 Law: *every event goes through one `step`, and nothing is awaited between taking an event and acting on its output.*
 
-Two tasks and a thread. One task takes what the transport received and steps the core with it; one waits for timers,
-proposals and the disk; the thread makes writes durable. A failure of any of them stops the node: half-alive does not
-exist (fault F126). Leaving `async with` always ends clean: every waiting call failed with a typed error, no task left,
-the store closed last.
+Three tasks and a thread. One task takes what the transport received and steps the core with it; one waits for
+proposals and the disk; one waits for timers, so that nobody else needs a deadline; the thread makes writes durable. A
+failure of any of them stops the node: half-alive does not exist (fault F126). Leaving `async with` always ends clean:
+every waiting call failed with a typed error, no task left, the store closed last.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ import anyio
 import anyio.to_thread
 
 from rafty_core.config import Config
-from rafty_core.events import Applied, Event, PeerUnreachable, Persisted
+from rafty_core.events import Applied, Event, PeerUnreachable, Persisted, Propose
 from rafty_core.explain import explain
 from rafty_core.messages import Message
 from rafty_core.outcomes import NotLeader, OutcomeUnknown, Overloaded, ProposalError, Stopped, TooLarge
 from rafty_core.output import Committed, LeaderChanged, Output, ProtocolViolation
 from rafty_core.raft import Raft
 from rafty_core.status import Status
-from rafty_transports.calls import Call, Group, Outcome, grouped
+from rafty_transports.calls import Group, Outcome
 from rafty_transports.disk import Disk
 from rafty_transports.interfaces import Identity, LogStore, StateMachine, Transport
 from rafty_transports.observers import Notices
@@ -88,7 +88,8 @@ class Node:
         self._failure: BaseException | None = None
         self._stopping = False
         self._wake = anyio.Event()
-        self._queued: list[Call] = []
+        self._alarm = anyio.CancelScope()
+        self._queued: list[Group] = []
         self._queued_bytes = 0
         self._groups: dict[int, Group] = {}
         self._backlog: list[Committed] = []
@@ -124,6 +125,7 @@ class Node:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._guard, self._receive, tasks.cancel_scope)
                     tasks.start_soon(self._guard, self._drive, tasks.cancel_scope)
+                    tasks.start_soon(self._guard, self._keep_time, tasks.cancel_scope)
                     try:
                         yield self
                     except anyio.get_cancelled_exc_class():
@@ -160,8 +162,8 @@ class Node:
         queued, self._queued = self._queued, []
         groups, self._groups = self._groups, {}
         why = "the node failed" if self._failure is not None else "the node was stopped"
-        for call in queued:
-            call.fail(Stopped(f"{why} before it accepted the command"))
+        for group in queued:
+            group.fail(Stopped(f"{why} before it accepted the command"))
         for group in groups.values():
             group.fail(OutcomeUnknown(f"{why} while the outcome was open"))
         for watcher in list(self._watchers):
@@ -213,22 +215,24 @@ class Node:
             return [weight] * len(commands)
         if not commands:
             return []
-        deadline = anyio.current_time() + (self.timeout if timeout is None else timeout)
+        deadline = None if timeout is None else anyio.current_time() + timeout
         while True:
             refusal = self._refusal(weight)
             if refusal is not None:
                 return [refusal] * len(commands)
-            call = Call(commands, weight)
-            self._queued.append(call)
-            self._queued_bytes += weight
-            self._wake.set()
+            group = self._gathering(weight)
+            position = group.add(commands, weight)
             if timeout is None:
-                await call.done.wait()
+                await group.done.wait()
+                deadline = deadline or group.expires
             else:
-                with anyio.CancelScope(deadline=deadline):
-                    await call.done.wait()
-            outcomes = call.outcomes or self._give_up(call)
-            if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline)):
+                with anyio.CancelScope(deadline=deadline or 0.0):
+                    await group.done.wait()
+                if not group.done.is_set():
+                    error = OutcomeUnknown(f"no outcome in {timeout:g} s; {self.describe_contact()}")
+                    return [error] * len(commands)
+            outcomes = group.outcomes(position, len(commands))
+            if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline or 0.0)):
                 return self._explained(outcomes)
 
     def _weigh(self, commands: Sequence[bytes]) -> int | ProposalError:
@@ -252,15 +256,15 @@ class Node:
             )
         return None
 
-    def _give_up(self, call: Call) -> list[Outcome]:
-        """The caller's own time is over: still in the queue means never accepted, anything else is unknown."""
-        error: ProposalError = OutcomeUnknown(f"no outcome in time; {self.describe_contact()}")
-        if call in self._queued:
-            self._queued.remove(call)
-            self._queued_bytes -= call.weight
-            error = Overloaded("the node was too busy to take the command in time")
-        call.fail(error)
-        return [error] * len(call.commands)
+    def _gathering(self, weight: int) -> Group:
+        """The group that the next commands join, of `weight` bytes: they will be proposed together."""
+        self._queued_bytes += weight
+        if self._queued and self._queued[-1].weight + weight <= GROUP_BYTES:
+            return self._queued[-1]
+        group = Group(anyio.current_time() + self.timeout)
+        self._queued.append(group)
+        self._wake.set()
+        return group
 
     async def _another_try(self, deadline: float) -> bool:
         """Nobody accepted the commands, so that they may safely be proposed again: wait for a change of leader."""
@@ -319,10 +323,9 @@ class Node:
             await anyio.lowlevel.checkpoint()
 
     async def _drive(self) -> None:
-        """Step the core when callers, the disk, the state machine or a timer call for it."""
+        """Step the core when callers, the disk or the state machine call for it."""
         while not self._stopping:
-            with anyio.CancelScope(deadline=min(self._core.deadline, self._first_expiry())):
-                await self._wake.wait()
+            await self._wake.wait()
             self._wake = anyio.Event()
             events: list[Event] = []
             if self._disk is not None:
@@ -333,9 +336,25 @@ class Node:
                     events.append(Persisted(self._persisted))
             backlog, self._backlog = self._backlog, []
             events.extend(self._apply(committed) for committed in backlog)
-            if events or self._queued or anyio.current_time() >= self._core.deadline:
+            if events or self._queued:
                 self._step(events)
+
+    async def _keep_time(self) -> None:
+        """Step the core when a timer calls for it, and end what waits too long.
+
+        Deadlines move on with nearly every step; so the old one is waited for, and looked at again then. Only a
+        deadline that comes nearer sets the alarm anew.
+        """
+        while not self._stopping:
+            with anyio.CancelScope(deadline=min(self._core.deadline, self._first_expiry())) as self._alarm:
+                await anyio.sleep_forever()
+            if anyio.current_time() >= self._core.deadline:
+                self._step(())
             self._expire()
+
+    def _set_alarm(self, deadline: float) -> None:
+        if deadline < self._alarm.deadline:
+            self._alarm.deadline = deadline
 
     def _step(self, events: Sequence[Event | Message]) -> None:
         """One step with these events and all proposals that wait, and everything that follows from it."""
@@ -351,6 +370,7 @@ class Node:
         if output.apply:  # more than one portion: let others run in between (fault F125)
             self._backlog.extend(output.apply)
             self._wake.set()
+        self._set_alarm(core.deadline)
 
     def _carry_out(self, output: Output) -> None:
         for message in output.messages:
@@ -395,11 +415,10 @@ class Node:
 
     def _take_queued(self) -> list[Event]:
         queued, self._queued, self._queued_bytes = self._queued, [], 0
-        expires = anyio.current_time() + self.timeout
-        proposals = grouped(queued, GROUP_BYTES, expires)
-        for proposal in proposals:
-            self._groups[id(proposal.token)] = proposal.token
-        return list(proposals)
+        for group in queued:
+            self._groups[id(group)] = group
+        self._set_alarm(queued[0].expires)
+        return [Propose(group, group.commands) for group in queued]
 
     def _first_expiry(self) -> float:
         return next((group.expires for group in self._groups.values()), float("inf"))
