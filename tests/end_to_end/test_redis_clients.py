@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,11 +19,10 @@ from rafty_transports.memory import MemoryNetwork
 from rafty_transports.node import Node
 from rafty_transports.service import RespServer
 from rafty_transports.storage.memory import MemoryStore
+from tests.end_to_end.cluster import Cluster
 
 redis = pytest.importorskip("redis", reason="the Redis client for Python is not installed")
 hiredis = pytest.importorskip("hiredis", reason="the RESP parser of the Redis client is not installed")
-
-pytestmark = pytest.mark.anyio
 
 IDS = ("n1", "n2", "n3")
 CONFIG = Config(id="any", election_timeout=0.3, heartbeat_interval=0.03)
@@ -65,6 +65,7 @@ async def run(*command: str, input: bytes = b"") -> str:
     return done.stdout.decode()
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("at", [0, 1], ids=["leader", "follower"])
 async def test_library_of_python_at_the_leader_and_at_a_follower(protocol: int, at: int) -> None:
@@ -97,6 +98,7 @@ async def test_library_of_python_at_the_leader_and_at_a_follower(protocol: int, 
         await anyio.to_thread.run_sync(use, servers[at].port)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_pipeline_of_a_thousand_commands_keeps_its_order(protocol: int) -> None:
     def use(port: int) -> list[Any]:
@@ -112,6 +114,7 @@ async def test_pipeline_of_a_thousand_commands_keeps_its_order(protocol: int) ->
     assert replies == [reply for number in range(1, 501) for reply in (number, None)]
 
 
+@pytest.mark.anyio
 async def test_all_nodes_come_to_the_same_digest() -> None:
     def write(port: int) -> None:
         with redis.Redis(port=port, socket_timeout=10) as client:
@@ -131,6 +134,7 @@ async def test_all_nodes_come_to_the_same_digest() -> None:
         assert len({machine.digest() for machine in machines}) == 1
 
 
+@pytest.mark.anyio
 async def test_password_is_asked_of_the_library_of_python() -> None:
     def use(port: int) -> None:
         with redis.Redis(port=port, password="secret", socket_timeout=10) as client:
@@ -148,6 +152,7 @@ async def test_password_is_asked_of_the_library_of_python() -> None:
         await anyio.to_thread.run_sync(use, servers[0].port)
 
 
+@pytest.mark.anyio
 async def test_redis_cli_by_arguments_and_by_lines() -> None:
     cli = tool("redis-cli")
     async with cluster() as servers:
@@ -162,6 +167,7 @@ async def test_redis_cli_by_arguments_and_by_lines() -> None:
         assert "ERR unknown command 'NONSENSE'" in printed
 
 
+@pytest.mark.anyio
 async def test_redis_benchmark_runs_without_complaint() -> None:
     benchmark = tool("redis-benchmark")
     async with cluster() as servers:
@@ -171,6 +177,23 @@ async def test_redis_benchmark_runs_without_complaint() -> None:
         assert f"{name}: " in printed
     assert "rror" not in printed
     assert "WARNING" not in printed
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_library_of_python_and_redis_benchmark_against_three_processes(backend: str, tmp_path: Path) -> None:
+    """`rafty serve` on TCP and the disk: what a user starts is what the other tests here build."""
+    benchmark = tool("redis-benchmark")
+    with Cluster(3, tmp_path, backends=(backend,)) as nodes:
+        port = int(nodes.wait_for_leader().client.rpartition(":")[2])
+        for protocol in (2, 3):
+            with redis.Redis(port=port, protocol=protocol, socket_timeout=10) as client:
+                assert client.set("a", protocol) is True
+                assert client.mget("a", "x") == [b"%d" % protocol, None]
+                assert client.incr("a") == protocol + 1
+        options = ("-p", str(port), "-n", "2000", "-c", "10", "-P", "16", "-q", "-t", "set,get")
+        printed = subprocess.run((benchmark, *options), capture_output=True, timeout=60, check=True).stdout.decode()
+        assert "rror" not in printed
+        assert nodes.wait_until_equal()["kv_keys"] == "2"
 
 
 # Requests to which Redis and rafty must give the same reply, in this order on one connection.
@@ -235,6 +258,7 @@ async def _reply(stream: anyio.abc.SocketStream, request: bytes) -> bytes:
     return received.removesuffix(mark)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("protocol", [b"", b"HELLO 3"], ids=["RESP2", "RESP3"])
 async def test_replies_are_those_of_redis_byte_for_byte(judge: int, protocol: bytes) -> None:
     async with cluster() as servers, await _connect(judge) as theirs, await _connect(servers[0].port) as ours:
@@ -245,6 +269,7 @@ async def test_replies_are_those_of_redis_byte_for_byte(judge: int, protocol: by
             assert await _reply(ours, request) == expected, request
 
 
+@pytest.mark.anyio
 async def test_connections_end_with_the_words_of_redis(judge: int) -> None:
     async def words(port: int, opening: bytes) -> bytes:
         received = b""
