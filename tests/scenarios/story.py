@@ -9,6 +9,8 @@ what was persisted, and a restarted node knows that alone.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from rafty_core import (
@@ -71,8 +73,11 @@ class Disk:
             self.entries.extend((batch.term, entry) for entry in batch.entries)
 
     def load(self) -> Stable:
-        first = self.snapshot.index + 1
-        batches = [Batch(first + position, term, [entry]) for position, (term, entry) in enumerate(self.entries)]
+        batches: list[Batch] = []
+        index = self.snapshot.index + 1
+        for term, entries in groupby(self.entries, key=itemgetter(0)):
+            batches.append(Batch(index, term, [entry for _, entry in entries]))
+            index = batches[-1].last + 1
         return Stable(self.term, self.vote, self.snapshot, batches)
 
 

@@ -1,0 +1,88 @@
+"""The table is complete: every pair of role and event is handled, or ignored for a stated reason, and never both."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from itertools import product
+from typing import Any
+
+import pytest
+
+from rafty_core import (
+    AppendEntriesResponse,
+    Campaign,
+    Event,
+    HeartbeatResponse,
+    PeerUnreachable,
+    PreVote,
+    PreVoteResponse,
+    RequestVoteResponse,
+)
+from rafty_core.events import LOCAL_EVENT_TYPES
+from rafty_core.messages import MESSAGE_TYPES
+from rafty_core.raft import IGNORED, TABLE
+from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Role
+from tests.scenarios.story import Story
+
+ROLES: tuple[type[Role], ...] = (Follower, PreCandidate, Candidate, Leader)
+EVENTS: tuple[type[Event], ...] = (*MESSAGE_TYPES, *LOCAL_EVENT_TYPES)
+
+
+def test_every_pair_is_handled_or_ignored_and_none_is_both() -> None:
+    every = set(product(ROLES, EVENTS))
+    assert TABLE.keys() | IGNORED.keys() == every
+    assert TABLE.keys() & IGNORED.keys() == set()
+
+
+def test_every_ignored_pair_has_a_reason() -> None:
+    assert all(len(reason.split()) > 4 for reason in IGNORED.values())
+
+
+def node_in(role: type[Role]) -> Story:
+    """A story whose node A has this role, in term 4 or later."""
+    story = Story("ABC", terms={"": 4})
+    story.now = 1.0
+    if role is Leader:
+        story.elect("A", "ABC")
+    elif role is not Follower:
+        story.step("A", Campaign())
+        if role is Candidate:
+            story.deliver(PreVote)
+            story.deliver(PreVoteResponse)
+        story.persist("A")
+    assert story["A"].status.role == role.name
+    story.drop()
+    return story
+
+
+EXAMPLES: dict[type[Event], Callable[[int], Event]] = {
+    RequestVoteResponse: lambda term: RequestVoteResponse("B", "A", term, True),
+    PreVoteResponse: lambda term: PreVoteResponse("B", "A", term, term + 1, True),
+    AppendEntriesResponse: lambda term: AppendEntriesResponse("B", "A", term, True, 0),
+    HeartbeatResponse: lambda term: HeartbeatResponse("B", "A", term, 0),
+    Campaign: lambda term: Campaign(),
+    PeerUnreachable: lambda term: PeerUnreachable("B"),
+}
+
+
+def contents(thing: Any) -> Any:
+    """All that an object holds, as plain values that compare."""
+    if isinstance(thing, (str, bytes, int, float, bool, type(None))):
+        return thing
+    if isinstance(thing, dict):
+        return {key: contents(value) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple, set)) or type(thing).__name__ == "deque":
+        return [contents(value) for value in thing]
+    slots = [name for cls in type(thing).__mro__ for name in getattr(cls, "__slots__", ())]
+    names = [*slots, *getattr(thing, "__dict__", {})]
+    return type(thing).__name__, {name: contents(getattr(thing, name)) for name in names}
+
+
+@pytest.mark.parametrize("pair", IGNORED, ids=lambda pair: f"{pair[0].__name__}-{pair[1].__name__}")
+def test_ignored_event_changes_nothing(pair: tuple[type[Role], type[Event]]) -> None:
+    role, kind = pair
+    story = node_in(role)
+    event = EXAMPLES[kind](story["A"].status.term)
+    before = deepcopy(contents(story["A"].raft._state))
+    output = story.step("A", event)
+    assert (output.messages, output.write, output.apply, output.answers, output.notices) == ([], None, [], [], [])
+    assert contents(story["A"].raft._state) == before
