@@ -1,11 +1,15 @@
 """What goes wrong, when, and how it is put right.
 
-Law: *every fault is drawn from the seed, and every fault can be undone at once.*
+Law: *every fault is drawn from the seed, lasts a while, and can be undone at once.*
 """
 
 from collections.abc import Callable
 
+from rafty_core import Campaign
 from tests.simulation.cluster import Cluster, SimulatedNode
+
+MOST_COMMITTED = 400
+"""Clients stop when this much is committed: what is to be found needs no longer logs."""
 
 
 class Faults:
@@ -43,6 +47,8 @@ class Faults:
             if mute:
                 self.cluster.network.blocked[node.id, other] = None
 
+    # ---------------------------------------------------------------- rhythm
+
     def _again(self, interval: float, action: Callable[[], None]) -> None:
         def act() -> None:
             if not self.stopped:
@@ -51,20 +57,29 @@ class Faults:
 
         self.world.after(self.world.random.expovariate(1 / interval), act)
 
+    def _undo_later(self, least: float, most: float, undo: Callable[[], None]) -> None:
+        """`repair` has undone everything already when the faults are over."""
+        self.world.after(self.world.random.uniform(least, most), lambda: None if self.stopped else undo())
+
     def _propose(self) -> None:
         node = self.world.random.choice(list(self.cluster.nodes.values()))
-        if node.raft is not None and len(self.cluster.invariants.committed) < 400:
+        if node.raft is not None and len(self.cluster.invariants.committed) < MOST_COMMITTED:
             self.cluster.propose(node)
 
     def _break_something(self) -> None:
-        kinds = (self._divide, self._cut_link, self._isolate, self._heal, self._crash, self._crash_all)
-        more = (self._restart, self._restart, self._pause, self._continue, self._slow, self._fast, self._crash_and_back)
+        kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
+        more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
         self.world.random.choice((*kinds, *more))()
 
     def _any_node(self) -> SimulatedNode:
+        leaders = self._leaders()
         nodes = list(self.cluster.nodes.values())
-        leaders = [node for node in nodes if node.raft is not None and node.raft.status().role == "leader"]
         return self.world.random.choice(leaders if leaders and self.world.chance(0.4) else nodes)
+
+    def _leaders(self) -> list[SimulatedNode]:
+        return [node for node in self.cluster.live if node.raft is not None and node.raft.status().role == "leader"]
+
+    # ---------------------------------------------------------------- faults
 
     def _divide(self) -> None:
         one_way = self.world.chance(0.3)
@@ -76,57 +91,71 @@ class Faults:
                     self.cluster.network.blocked[a, b] = None
                     if not one_way:
                         self.cluster.network.blocked[b, a] = None
+        self._undo_later(0.3, 2.5, self._heal)
 
     def _cut_link(self) -> None:
         a, b = (self.world.random.choice(list(self.cluster.nodes)) for _ in range(2))
         self.world.note("network", "loses a link", (a, b))
         self.cluster.network.blocked[a, b] = None
+        self._undo_later(0.3, 4, self._heal)
 
     def _isolate(self) -> None:
         self.isolate(self._any_node(), deaf=self.world.chance(0.7), mute=self.world.chance(0.7))
+        self._undo_later(0.3, 2.5, self._heal)
+
+    def _strand_leader(self) -> None:
+        """Leave a leader alone, or with one other node, and with more and more that is not committed."""
+        leaders = self._leaders()
+        if not leaders:
+            return
+        leader = self.world.random.choice(leaders)
+        others = [other for other in self.cluster.nodes if other != leader.id]
+        self.world.random.shuffle(others)
+        cut_off = others[self.world.random.randint(0, 1) :]
+        self.world.note(leader.id, "is stranded, without", cut_off)
+        for other in cut_off:
+            self.cluster.network.blocked[leader.id, other] = None
+            if self.world.chance(0.5):
+                self.cluster.network.blocked[other, leader.id] = None
+        for _ in range(self.world.random.randint(1, 6)):
+            self.cluster.propose(leader)
+        if self.world.chance(0.3):
+            self._undo_later(0.005, 0.1, lambda: self._crash_one(leader))
+        self._undo_later(0.5, 1.5, self._heal)
 
     def _heal(self) -> None:
         self.world.note("network", "heals")
         self.cluster.network.blocked.clear()
 
     def _crash(self) -> None:
-        node = self._any_node()
-        if node.raft is not None:
-            node.crash()
+        self._crash_one(self._any_node())
 
-    def _crash_and_back(self) -> None:
-        node = self._any_node()
+    def _crash_one(self, node: SimulatedNode) -> None:
         if node.raft is not None:
             node.crash()
-            node.start()
+            longest = self.world.random.choice((0.001, 0.3, 2))
+            self._undo_later(0.0, longest, lambda: node.start() if node.raft is None else None)
 
     def _crash_all(self) -> None:
         for node in self.cluster.live:
-            node.crash()
-        for node in self.cluster.nodes.values():
-            if self.world.chance(0.8):
-                node.start()
-
-    def _restart(self) -> None:
-        for node in self.cluster.nodes.values():
-            if node.raft is None and self.world.chance(0.7):
-                node.start()
+            self._crash_one(node)
 
     def _pause(self) -> None:
         node = self._any_node()
         if node.raft is not None and not node.paused:
             node.pause(True)
-
-    def _continue(self) -> None:
-        for node in self.cluster.live:
-            if node.paused:
-                node.pause(False)
+            self._undo_later(0.05, 2.0, lambda: node.pause(False) if node.paused else None)
 
     def _slow(self) -> None:
         node = self._any_node()
         node.disk.slowness = self.world.random.choice((1, 3, 10))
         node.slowness = self.world.random.choice((1, 5, 20))
+        self._undo_later(0.5, 4, lambda: self._speed_up(node))
 
-    def _fast(self) -> None:
-        for node in self.cluster.nodes.values():
-            node.disk.slowness = node.slowness = 1.0
+    def _speed_up(self, node: SimulatedNode) -> None:
+        node.disk.slowness = node.slowness = 1.0
+
+    def _campaign(self) -> None:
+        node = self._any_node()
+        if node.raft is not None:
+            node.receive(Campaign())
