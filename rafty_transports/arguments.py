@@ -116,7 +116,7 @@ def _add_asking(parser: argparse.ArgumentParser) -> None:
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--nodes", type=int, default=3, metavar="N", help="how many nodes: 3, 5 or 7 (3)")
-    add("--seconds", type=seconds, default=9.0, metavar="S", help="how long to write (9)")
+    add("--seconds", type=seconds, default=7.5, metavar="S", help="how long to write (7.5)")
     add("--dir", metavar="DIR", help="keep the data and the logs here; it must be empty, or not there")
     add("--backend", default="asyncio", choices=BACKENDS, help="the event loop of the nodes (asyncio)")
 

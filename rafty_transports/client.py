@@ -33,6 +33,9 @@ class ReplyError(Exception):
 Reply: TypeAlias = "bytes | int | ReplyError | list[Reply] | None"
 
 
+_BULK = 0x24
+
+
 class ReplyParser:
     """Makes replies out of received bytes, however they are cut. Raises `ValueError` for what is no RESP2."""
 
@@ -88,12 +91,29 @@ class ReplyParser:
 
     def _array(self, count: int, position: int) -> tuple[Reply, int] | None:
         items: list[Reply] = []
-        for _ in range(count):
-            found = self._reply(position)
-            if found is None:
+        data = self._data
+        while len(items) < count:
+            end = data.find(b"\r\n", position)
+            if end < 0:
                 return None
-            item, position = found
-            items.append(item)
+            if data[position] == _BULK:  # what an answer of MGET consists of, without a call for each
+                length = int(data[position + 1 : end])
+                position = end + 2
+                if length < 0:
+                    items.append(None)
+                    continue
+                end = position + length
+                if len(data) < end + 2:
+                    self._needed = end + 2
+                    return None
+                items.append(data[position:end])
+                position = end + 2
+            else:
+                found = self._reply(position)
+                if found is None:
+                    return None
+                item, position = found
+                items.append(item)
         return items, position
 
 

@@ -21,7 +21,7 @@ from rafty_transports.demo_cluster import LocalCluster, NodeProcess
 from rafty_transports.demo_screen import Screen
 from rafty_transports.demo_writers import CLIENTS_PER_NODE, Found, Ledger, read_back, write_on
 from rafty_transports.exits import DONE, CommandFailed, WrongInput
-from rafty_transports.kv import digest_of
+from rafty_transports.kv import bulk, digest_of
 from rafty_transports.serve import check_backend
 from rafty_transports.signals import run_until_signal
 
@@ -61,7 +61,7 @@ async def _in_directory(size: int, seconds: float, kept: Path | None, backend: s
     screen = Screen()
     try:
         with LocalCluster(size, directory, backends=(backend,), parent=os.getpid()) as cluster:
-            return await _Demo(cluster, screen).tell(seconds)
+            return await Demo(cluster, screen).tell(seconds)
     except BaseExceptionGroup as group:
         failure = _first_failure(group)
         if failure is None:
@@ -81,7 +81,7 @@ def _first_failure(group: BaseExceptionGroup[BaseException]) -> CommandFailed | 
     return None
 
 
-class _Demo:
+class Demo:
     """The story, and what it measured on the way."""
 
     def __init__(self, cluster: LocalCluster, screen: Screen) -> None:
@@ -97,10 +97,10 @@ class _Demo:
         self.cluster.start()
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._watch_processes)
-            leader, info = await self._wait_for_leader(besides=None)
+            leader, info = await self.wait_for_leader()
             self.screen.event(f"{leader.id} leads in term {info['raft_term']}; {size * CLIENTS_PER_NODE} clients write")
             await self._write_and_kill(leader, seconds)
-            await self._verify()
+            await self.verify()
             watching.cancel_scope.cancel()
         return DONE
 
@@ -126,7 +126,7 @@ class _Demo:
         self.ledger.watch()
         leader.kill()
         self.screen.event(f"killed {leader.id}, the leader, with SIGKILL")
-        successor, info = await self._wait_for_leader(besides=leader)
+        successor, info = await self.wait_for_leader(besides=leader)
         elected = anyio.current_time() - killed_at
         self.screen.event(f"{successor.id} leads in term {info['raft_term']}, {elected:.2f} s after the kill")
         acknowledged = len(self.ledger.acknowledged)
@@ -179,7 +179,8 @@ class _Demo:
                     tasks.start_soon(ask, node)
         return found
 
-    async def _wait_for_leader(self, besides: NodeProcess | None) -> tuple[NodeProcess, Info]:
+    async def wait_for_leader(self, besides: NodeProcess | None = None) -> tuple[NodeProcess, Info]:
+        """The node that leads, if it is not `besides`, and what it tells; `CommandFailed` if there is none in time."""
         with anyio.move_on_after(LEADER_SECONDS):
             while True:
                 for node_id, info in (await self._infos()).items():
@@ -214,7 +215,11 @@ class _Demo:
 
     # The proof.
 
-    async def _verify(self) -> None:
+    async def verify(self) -> None:
+        """Prove that nothing of the ledger is lost and that all nodes are equal, and say so; or raise `CommandFailed`.
+
+        Nobody may write meanwhile.
+        """
         await self._wait_until_equal()
         count, unknown = len(self.ledger.acknowledged), len(self.ledger.unknown)
         self.screen.event(f"writing has stopped; reading back {count:,} acknowledged writes through each node")
@@ -269,7 +274,7 @@ class _Demo:
 
     async def _compare_states(self, found: Found) -> str:
         """The digest that all nodes have, and which is that of what was read."""
-        expected = digest_of(found.pairs)
+        expected = digest_of([(key, bulk(value)) for key, value in found.pairs])
         for node in self.cluster.nodes.values():
             try:
                 status = await ask_status(node.client)

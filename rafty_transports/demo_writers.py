@@ -14,7 +14,6 @@ import anyio
 from rafty_transports.client import Client, HungUp, Reply, ReplyError, Unreachable, encode_request
 from rafty_transports.commands import NOT_APPLIED, TOO_MANY_CLIENTS
 from rafty_transports.exits import CommandFailed
-from rafty_transports.kv import bulk
 
 PIPELINE = 32
 """Writes that one client has under way."""
@@ -150,4 +149,4 @@ def _compare(ledger: Ledger, keys: Sequence[bytes], reply: Reply, certain: int, 
         elif position >= certain:
             found.of_unknown += 1
         if isinstance(value, bytes):
-            found.pairs.append((key, bulk(value)))
+            found.pairs.append((key, value))

@@ -3,8 +3,8 @@
 Law: *everything that can be refused is refused before the data directory is touched.*
 
 The process says on its standard output what a person or a script waits for: that it serves, and whom it follows or
-that it leads, whenever that changes. Warnings go to the standard error, a line each, and the same line not twice in a
-row.
+that it leads, whenever that changes. Warnings go to the standard error, a line each, and the same line not again and
+again.
 """
 
 import contextlib
@@ -36,6 +36,9 @@ from rafty_transports.service import RespServer, ServiceError
 from rafty_transports.signals import run_until_signal
 from rafty_transports.storage import SqliteStore, StoreError
 from rafty_transports.tcp import TcpTransport, TransportError
+
+QUIET_SECONDS = 60.0
+"""A warning is not repeated for so long, unless another of its kind came in between."""
 
 SET_PDEATHSIG = 1
 """The option of Linux's `prctl` that has a process signalled when its parent dies."""
@@ -82,7 +85,7 @@ async def _serve(settings: Settings) -> int:
     try:
         with node.notices() as notices:
             async with node, server:
-                say(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
+                await _say(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
                 await _tell(node, notices)
     except NodeFailed as failure:
         raise CommandFailed(f"{failure}; see to it, then start the node again") from failure
@@ -109,7 +112,7 @@ async def _tell(node: Node, notices: Notices) -> None:
             state = describe_leadership(status)
             if state != said and (said or status.leader is not None):
                 said = state
-                say(f"{state}, term {status.term}")
+                await _say(f"{state}, term {status.term}")
 
 
 def describe_leadership(status: Status) -> str:
@@ -117,6 +120,11 @@ def describe_leadership(status: Status) -> str:
     if status.role == "leader":
         return f"{status.id} leads"
     return f"{status.id} follows {status.leader}" if status.leader else f"{status.id} knows no leader"
+
+
+async def _say(text: str) -> None:
+    # In a thread: a pipe that nobody reads must not keep the node from answering its peers (fault F125).
+    await anyio.to_thread.run_sync(say, text, abandon_on_cancel=True)
 
 
 def say(text: str) -> None:
@@ -169,19 +177,19 @@ class _OneLine(logging.Formatter):
 
 
 class _NotTwice(logging.Filter):
-    """Passes a line once, until another one of the same peer comes; both directions of a connection say the same."""
+    """Passes a line once in `QUIET_SECONDS`: both directions of a connection say the same about a peer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[tuple[str, str], str] = {}
+        self._last: dict[tuple[str, str], tuple[str, float]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        subject = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
-        key = (record.msg, subject)
-        text = record.getMessage()
-        repeated = self._last.get(key) == text
-        self._last[key] = text
-        return not repeated
+        """Whether this record is new, compared with the last one of its kind, or of its kind and peer."""
+        kind, text = str(record.msg), record.getMessage()
+        peer = str(record.args[0]) if kind.startswith("connection with %s") and isinstance(record.args, tuple) else ""
+        before, at = self._last.get((kind, peer), ("", 0.0))
+        self._last[kind, peer] = text, record.created
+        return text != before or record.created > at + QUIET_SECONDS
 
 
 def log_to_stderr(settings: Settings) -> None:

@@ -1,0 +1,189 @@
+"""`rafty status`, `get`, `put` and `del` against real nodes, and against servers that behave badly."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rafty_transports.client import Reply, ReplyError, ReplyParser
+from rafty_transports.demo_cluster import free_ports
+from tests.end_to_end.cluster import Cluster, ask, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def rafty(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `rafty` with these arguments to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "rafty_transports", *arguments],
+        cwd=ROOT,
+        input=given,
+        capture_output=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@contextmanager
+def server(answers: Sequence[bytes | None]) -> Iterator[str]:
+    """A server that answers its first connection with the first of these, and so on; None hangs up on a request."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    if answer is not None:
+                        connection.sendall(answer)
+                        connection.recv(65536)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def nobody() -> str:
+    """An address at which nobody listens."""
+    return f"127.0.0.1:{free_ports(1)[0]}"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio", "uvloop"])
+def test_commands_against_a_cluster(tmp_path: Path, backend: str) -> None:
+    if backend == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    with Cluster(3, tmp_path, backends=(backend,)) as cluster:
+        leader = cluster.wait_for_leader()
+        nodes = ",".join(cluster.clients)
+        done = rafty("put", "--nodes", nodes, "greeting", "héllo")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"OK\n", b"")
+        assert rafty("put", "--nodes", nodes, "zeros", "-", given=bytes(300_000)).returncode == 0
+        assert rafty("get", "--nodes", nodes, "greeting").stdout == "héllo\n".encode()
+        assert rafty("get", "--nodes", f"{nobody()},{nodes}", "zeros").stdout == bytes(300_000) + b"\n"
+        assert rafty("del", "--nodes", nodes, "greeting", "absent").stdout == b"1\n"
+        done = rafty("get", "--nodes", nodes, "greeting")
+        assert (done.returncode, done.stdout, done.stderr) == (4, b"", b"rafty: there is no key 'greeting'\n")
+
+        wait_until(
+            lambda: len({cluster.info(node)["raft_applied_index"] for node in cluster.nodes.values()}) == 1, "equal"
+        )
+        done = rafty("status", "--nodes", nodes)
+        assert done.returncode == 0
+        head, *rows = done.stdout.decode().splitlines()
+        assert head.split() == ["node", "clients", "at", "role", "term", "leader", "commit", "applied", "lag", "keys"]
+        assert [row.split()[0] for row in rows] == ["n1", "n2", "n3"]
+        assert [row.split()[2] for row in rows].count("leader") == 1
+        assert {row.split()[4] for row in rows} == {leader.id}
+        assert {tuple(row.split()[7:]) for row in rows} == {("0", "1")}
+
+        leader.kill()
+        done = rafty("status", "--nodes", nodes)
+        assert done.returncode == 1
+        assert f"?     {leader.client}  cannot be reached: connection refused" in done.stdout.decode()
+
+
+def test_node_says_whom_it_follows_and_asks_for_its_password(tmp_path: Path) -> None:
+    with Cluster(3, tmp_path, options=("--password", "secret", "--name", "stock"), idle=True) as cluster:
+        cluster.start()
+        wait_until(lambda: all("term" in node.tail() for node in cluster.nodes.values()), "all say whom they follow")
+        said = [node.tail().splitlines() for node in cluster.nodes.values()]
+        assert sorted("leads" in lines[1] for lines in said) == [False, False, True]
+        leader = next(lines[1].split()[0] for lines in said if "leads" in lines[1])
+        assert sum(f"follows {leader}, term" in lines[1] for lines in said) == 2
+        nodes = ",".join(cluster.clients)
+        done = rafty("put", "--nodes", nodes, "key", "value")
+        assert done.returncode == 2
+        assert b"give the right RAFTY_PASSWORD" in done.stderr
+        assert rafty("get", "--nodes", nodes, "key", "--password", "guess").returncode == 2
+        assert rafty("put", "--nodes", nodes, "key", "value", RAFTY_PASSWORD="secret").returncode == 0
+        assert rafty("get", "--nodes", nodes, "key", "--password", "secret").stdout == b"value\n"
+        assert rafty("status", "--nodes", nodes, RAFTY_PASSWORD="secret").returncode == 0
+
+
+def test_write_is_not_repeated_when_its_outcome_is_unknown() -> None:
+    """A second node is asked only after a refusal; here it would say OK."""
+    for answer in (None, b"-UNKNOWN no outcome in time (may still be applied)\r\n"):
+        with server([answer]) as first, server([b"+OK\r\n"]) as second:
+            done = rafty("put", "--nodes", f"{first},{second}", "key", "value")
+            assert (done.returncode, done.stdout) == (3, b"")
+            assert b"the outcome is unknown, look before you repeat the command" in done.stderr
+            assert done.stderr.count(b"\n") == 1
+
+
+def test_write_in_time_or_unknown() -> None:
+    with server([b""]) as silent:
+        done = rafty("del", "--nodes", silent, "--timeout", "0.3", "key")
+        assert done.returncode == 3
+        assert b"did not answer within 0.3 s" in done.stderr
+
+
+@pytest.mark.parametrize("code", ["NOTLEADER", "OVERLOADED", "STOPPED", "SUPERSEDED"])
+def test_write_goes_on_to_the_next_node_when_it_was_not_taken(code: str) -> None:
+    with server([f"-{code} for a reason\r\n".encode()]) as first, server([b"+OK\r\n"]) as second:
+        done = rafty("put", "--nodes", f"{nobody()},{first},{second}", "key", "value")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"OK\n", b"")
+    with server([f"-{code} for a reason\r\n".encode()]) as first:
+        done = rafty("put", "--nodes", first, "key", "value")
+        assert done.returncode == 1
+        assert done.stderr == f"rafty: nothing was changed: {first}: for a reason\n".encode()
+
+
+def test_read_is_repeated_whatever_happened() -> None:
+    unknown = b"-UNKNOWN no outcome in time (may still be applied)\r\n"
+    with server([None]) as first, server([unknown]) as second, server([b"$2\r\nhi\r\n"]) as third:
+        done = rafty("get", "--nodes", f"{first},{second},{third}", "key")
+        assert (done.returncode, done.stdout) == (0, b"hi\n")
+
+
+def test_read_of_nobody() -> None:
+    done = rafty("get", "--nodes", f"{nobody()},{nobody()}", "key")
+    assert done.returncode == 1
+    assert done.stderr.count(b"cannot be reached: connection refused") == 2
+
+
+def test_server_that_speaks_something_else() -> None:
+    with server([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as web:
+        done = rafty("status", "--nodes", web)
+        assert done.returncode == 1
+        assert b"does not speak RESP" in done.stdout
+        assert b"Traceback" not in done.stderr
+
+
+def test_output_that_nobody_reads() -> None:
+    """As in `rafty --help | head -1`: no traceback."""
+    command = f"{sys.executable} -m rafty_transports --help | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, timeout=20, check=False)
+    assert done.stdout.startswith(b"usage: rafty")
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("command", [(), ("serve",), ("status",), ("get",), ("put",), ("del",), ("demo",)])
+def test_help_tells_the_exit_codes(command: tuple[str, ...]) -> None:
+    done = rafty(*command, "--help")
+    assert done.returncode == 0
+    assert b"exit codes:" in done.stdout
+    assert b"3  unknown" in done.stdout
+
+
+def test_replies_in_pieces() -> None:
+    """The parser gives the same replies however the bytes are cut."""
+    data = b"+OK\r\n-ERR no\r\n:-7\r\n$-1\r\n$4\r\na\r\nb\r\n*4\r\n$1\r\nx\r\n$-1\r\n:5\r\n*1\r\n+y\r\n*0\r\n$0\r\n\r\n"
+    expected = [b"OK", "ERR no", -7, None, b"a\r\nb", [b"x", None, 5, [b"y"]], [], b""]
+    for size in range(1, len(data) + 1):
+        parser = ReplyParser()
+        replies: list[Reply] = []
+        for start in range(0, len(data), size):
+            replies += parser.feed(data[start : start + size])
+        assert [str(reply) if isinstance(reply, ReplyError) else reply for reply in replies] == expected, size
+
+
+def test_node_of_its_own_is_a_cluster(tmp_path: Path) -> None:
+    with Cluster(1, tmp_path) as cluster:
+        node = cluster.wait_for_leader()
+        assert ask(node.client, [b"SET", b"k", b"v"], [b"GET", b"k"]) == [b"OK", b"v"]
