@@ -88,7 +88,8 @@ async def _serve(settings: Settings) -> int:
                 await _say(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
                 await _tell(node, notices)
     except NodeFailed as failure:
-        raise CommandFailed(f"{failure}; see to it, then start the node again") from failure
+        advice = "" if isinstance(failure.__cause__, StoreError) else "; see to it, then start the node again"
+        raise CommandFailed(f"{failure}{advice}") from failure
     except (TransportError, ServiceError) as error:
         raise WrongInput(f"{error}; end whatever uses the address, or give another one") from error
     return DONE

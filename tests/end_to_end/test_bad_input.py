@@ -196,19 +196,24 @@ def test_demo_in_a_directory_that_is_not_empty(tmp_path: Path) -> None:
     check_refused(tmp_path, ["demo", "--dir", str(tmp_path)], "is not empty")
 
 
-def test_peer_that_was_bootstrapped_differently(tmp_path: Path) -> None:
-    """Both go on running, and each says so once."""
+@pytest.mark.parametrize("difference", ["voters", "name"])
+def test_peer_of_another_cluster(tmp_path: Path, difference: str) -> None:
+    """Of other voters under the same name, or of another name: both go on running, and each says so in one line."""
     one, two = Cluster(2, tmp_path, idle=True), Cluster(3, tmp_path, idle=True)
-    ports = free_ports(5)
-    addresses = [f"127.0.0.1:{port}" for port in ports]
-    first = f"n1={addresses[0]},n2={addresses[1]}"
-    one.nodes["n1"].arguments[1] = first
-    two.nodes["n2"].arguments[1] = f"{first},n3={addresses[2]}"
-    nodes = [one.nodes["n1"], two.nodes["n2"]]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    members = f"n1={addresses[0]},n2={addresses[1]}"
+    first, second = nodes = [one.nodes["n1"], two.nodes["n2"]]
+    first.arguments[1] = second.arguments[1] = members
+    if difference == "voters":
+        second.arguments[1] += f",n3={addresses[2]}"
+        words = "one was bootstrapped with n1,n2, the other with n1,n2,n3; only the other has n3"
+    else:
+        second.arguments += ["--name", "stock"]
+        words = "n1 belongs to cluster rafty."
     with one, two:
         for node in nodes:
             node.start()
-        wait_until(lambda: all("only the other has n3" in node.tail() for node in nodes), "both say why")
+        wait_until(lambda: all(words in node.tail() for node in nodes), "both say why")
         wait_until(lambda: all(one.info(node) for node in nodes), "both serve")
         for node in nodes:
             lines = [line for line in node.tail(100).splitlines() if "refused" in line]

@@ -183,6 +183,30 @@ def test_replies_in_pieces() -> None:
         assert [str(reply) if isinstance(reply, ReplyError) else reply for reply in replies] == expected, size
 
 
+BROKEN_DISK = """
+import sys
+from rafty_transports.storage import SqliteStore, WriteFailed
+def fail(self, writes):
+    raise WriteFailed("the disk failed; see to the disk, then start the node again")
+SqliteStore.write = fail
+from rafty_transports.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_node_whose_disk_fails_ends_and_says_why(tmp_path: Path, backend: str) -> None:
+    """The store's `write` is replaced by one that fails as a disk does; all else is the shipped program."""
+    own, client = free_ports(2)
+    command = [sys.executable, "-c", BROKEN_DISK, "serve", "--id", "n1", "--cluster", f"n1=127.0.0.1:{own}"]
+    command += ["--data", str(tmp_path / "data"), "--client", f"127.0.0.1:{client}", "--backend", backend]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=20, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == b"rafty: node n1 failed: the disk failed; see to the disk, then start the node again"
+    assert b"Traceback" not in done.stderr
+
+
 def test_node_of_its_own_is_a_cluster(tmp_path: Path) -> None:
     with Cluster(1, tmp_path) as cluster:
         node = cluster.wait_for_leader()

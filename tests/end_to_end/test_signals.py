@@ -236,6 +236,16 @@ def test_signal_to_the_demo_leaves_no_process(tmp_path: Path) -> None:
         list(threads.map(one, range(6)))
 
 
+def test_signal_to_the_demo_removes_its_temporary_directory(tmp_path: Path) -> None:
+    with Subject(tmp_path, "p", ["demo"]) as subject:
+        subject.wait_for("clients write")
+        found = re.search(r"starting 3 nodes in (\S+)", subject.said)
+        assert found is not None
+        assert Path(found[1], "n1.log").exists()
+        subject.end(signal.SIGINT)
+        assert not Path(found[1]).exists()
+
+
 def test_signal_to_a_client_that_waits(tmp_path: Path) -> None:
     """A command that waits for an answer has nothing to close: it ends at once."""
     with silent_peer() as port, Subject(tmp_path, "p", ["get", "--nodes", f"127.0.0.1:{port}", "key"]) as subject:
