@@ -31,13 +31,14 @@ def leading() -> Story:
     return story
 
 
+NOT_BYTES: Any = ["text"]
 WRONG: list[tuple[Any, type[Exception], str]] = [
     (Persisted(99), ValueError, "write 99 was never asked for"),
     (Persisted(-1), ValueError, "never asked for"),
     (Applied(0), ValueError, "applied index 0 is not between"),
     (Applied(4), ValueError, "applied index 4 is not between"),
     (Applied(3, [b"only one"]), ValueError, "1 results for 2 commands"),
-    (Propose(1, ["text"]), TypeError, "commands are bytes"),
+    (Propose(1, NOT_BYTES), TypeError, "commands are bytes"),
     ("Persisted", TypeError, "str is no event"),
 ]
 
