@@ -30,7 +30,7 @@ RUN = ("-m", "rafty_transports")
 HANGING_DISK = """
 import sys, time
 from rafty_transports.storage import SqliteStore
-SqliteStore.write = lambda self, writes: time.sleep(60)
+SqliteStore.write = lambda self, writes: print("the disk hangs", flush=True) or time.sleep(60)
 from rafty_transports.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -38,7 +38,7 @@ sys.exit(main(sys.argv[1:]))
 STUCK_LOOP = """
 import sys, time
 from rafty_transports.kv import KeyValueMachine
-KeyValueMachine.apply = lambda self, first, commands: print("stuck", flush=True) or time.sleep(60)
+KeyValueMachine.apply = lambda self, first, commands: print("the loop is stuck", flush=True) or time.sleep(60)
 from rafty_transports.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -182,28 +182,30 @@ def test_signals_under_load_lose_no_acknowledged_write(tmp_path: Path, backend: 
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_signal_while_a_disk_call_hangs_names_it(tmp_path: Path, backend: str) -> None:
-    """The store's `write` is replaced by one that never returns; all else is the shipped program."""
-    arguments = node_arguments(tmp_path / "data", 1, backend)
-    with Subject(tmp_path, "p", arguments, program=("-c", HANGING_DISK)) as subject:
-        subject.wait_for("serves clients")
-        time.sleep(1.2)  # its first write, for the vote, comes with the election timeout
-        subject.end(signal.SIGTERM)
-        assert "a write to the store has not returned" in subject.said
+def test_signal_while_the_disk_or_the_event_loop_hangs(tmp_path: Path, backend: str) -> None:
+    """A store whose `write`, and a state machine whose `apply`, never returns; all else is the shipped program."""
 
+    def disk() -> None:
+        arguments = node_arguments(tmp_path / "disk", 1, backend)
+        with Subject(tmp_path, "disk.log", arguments, program=("-c", HANGING_DISK)) as subject:
+            subject.wait_for("the disk hangs")
+            subject.end(signal.SIGTERM)
+            assert "a write to the store has not returned" in subject.said
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_signal_while_the_event_loop_is_stuck(tmp_path: Path, backend: str) -> None:
-    """The state machine never returns, so that no task gets a turn; the process leaves and says what it left."""
-    arguments = node_arguments(tmp_path / "data", 1, backend)
-    with Subject(tmp_path, "p", arguments, program=("-c", STUCK_LOOP)) as subject:
-        subject.wait_for("n1 leads")
-        client = arguments[arguments.index("--client") + 1]
-        with contextlib.suppress(OSError):
-            ask(client, [b"SET", b"k", b"v"], timeout=0.3)
-        subject.wait_for("stuck")
-        subject.end(signal.SIGINT, again=signal.SIGINT)
-        assert "node n1 did not end within" in subject.said
+    def loop() -> None:
+        arguments = node_arguments(tmp_path / "loop", 1, backend)
+        with Subject(tmp_path, "loop.log", arguments, program=("-c", STUCK_LOOP)) as subject:
+            subject.wait_for("n1 leads")
+            client = arguments[arguments.index("--client") + 1]
+            with contextlib.suppress(OSError):
+                ask(client, [b"SET", b"k", b"v"], timeout=0.3)
+            subject.wait_for("the loop is stuck")
+            subject.end(signal.SIGINT, again=signal.SIGINT)
+            assert "node n1 did not end within" in subject.said
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(disk), threads.submit(loop)]:
+            done.result()
 
 
 def processes_naming(path: Path) -> list[int]:
