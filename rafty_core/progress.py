@@ -121,11 +121,15 @@ class Progress:
         else:
             self.paused = True
 
+    def sent_without_entries(self) -> None:
+        """An append that carries no entries was sent; a probe waits for its answer as for any other."""
+        self.paused = self.state == PROBE
+
     def heartbeat_answered(self, last_index: int) -> None:
         """The follower lives; whatever was lost on the way must not stop its log (faults F43, F44, F45).
 
-        If it lacks something, one append goes out whatever the window says, without entries if that is full. Its
-        answer, an acknowledgement or a refusal, frees the window.
+        If it lacks something, or if that is not known, one append goes out whatever the window says, without entries
+        if that is full. Its answer, an acknowledgement or a refusal, frees the window.
         """
         self.paused = False
-        self.nudged = self.match < last_index
+        self.nudged = self.match < last_index or self.state == PROBE

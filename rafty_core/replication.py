@@ -35,13 +35,9 @@ def on_append_entries(state: State, message: AppendEntries) -> Message | None:
         _take_entries(state, batch)
     proven = prev if batch is None else batch.last
     follower.proven = max(follower.proven, proven)
-    commit = log.commit
+    follower.owes_acknowledgement = True
     # "set commitIndex = min(leaderCommit, index of last new entry)": what lies behind is not proven (fault F34)
-    log.commit_to(max(commit, min(message.leader_commit, proven)))
-    # A leader that repeats a commit index without effect lacks an acknowledgement that was lost: answer it.
-    brings_only_commit = message.batch is None and log.commit > commit
-    if not (brings_only_commit and proven <= follower.acknowledged):  # no answer without news (fault F128)
-        follower.owes_acknowledgement = True
+    log.commit_to(max(log.commit, min(message.leader_commit, proven)))
     return None
 
 
@@ -220,9 +216,10 @@ def send_appends(state: State) -> None:
             _send_append(state, peer, progress, batch)
             progress.sent(batch.last, batch.weight)
             sent_any = True
-        news = progress.nudged or (progress.sent_commit < state.log.commit and not progress.is_paused)
-        if progress.state == REPLICATE and news and not sent_any:
+        news = progress.state == REPLICATE and progress.sent_commit < state.log.commit and not progress.is_paused
+        if not sent_any and (news or progress.nudged) and progress.next > state.log.snapshot_index:
             _send_append(state, peer, progress, None)
+            progress.sent_without_entries()
         progress.nudged = False
 
 
