@@ -171,7 +171,7 @@ def _run_demo(options: argparse.Namespace) -> int:
 def password_of(options: argparse.Namespace) -> str | None:
     """The password that was typed, or else that of the environment; None if there is neither."""
     password: str | None = options.password
-    return password if password is not None else os.environ.get("RAFTY_PASSWORD")
+    return password if password is not None else os.environ.get("RAFTY_PASSWORD") or None
 
 
 def address(text: str) -> str:

@@ -6,9 +6,9 @@ So this module imports nothing that takes time; `arguments` understands what was
 it comes here is not ours: during the first hundredth of a second or so SIGINT may still show a traceback of its own.
 """
 
-import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     let_signals_end_this_process()
     from rafty_transports.arguments import parse
-    from rafty_transports.exits import DONE, CommandFailed
+    from rafty_transports.exits import CommandFailed
 
     try:
         options = parse(arguments)
@@ -28,9 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandFailed as failure:
         print(f"rafty: {failure}", file=sys.stderr, flush=True)
         return failure.code
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except BrokenPipeError:
+        stop_for_want_of_a_reader()
 
 
 def let_signals_end_this_process() -> None:
@@ -41,3 +40,13 @@ def let_signals_end_this_process() -> None:
     from rafty_transports.signals import end_at_once
 
     end_at_once()
+
+
+def stop_for_want_of_a_reader() -> NoReturn:
+    """Die by SIGPIPE, as `yes` does in `yes | head`: what was asked for is not done, and nobody wants to read why."""
+    import signal
+
+    from rafty_transports.signals import die_by
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    die_by(signal.SIGPIPE)

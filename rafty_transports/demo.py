@@ -73,10 +73,11 @@ async def _in_directory(size: int, seconds: float, kept: Path | None, backend: s
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _first_failure(group: BaseExceptionGroup[BaseException]) -> CommandFailed | None:
+def _first_failure(group: BaseExceptionGroup[BaseException]) -> CommandFailed | BrokenPipeError | None:
+    """The failure in this group that the command line has a word for."""
     for error in group.exceptions:
         found = _first_failure(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, CommandFailed):
+        if isinstance(found, CommandFailed | BrokenPipeError):
             return found
     return None
 

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 GRACE = 1.7
 """Seconds from the signal to the end, at most."""
@@ -88,7 +88,7 @@ class Ending:
         die_by(self.signal)
 
 
-def die_by(signum: int) -> None:
+def die_by(signum: int) -> NoReturn:
     """End this process by this signal, whose action must be the default one. Does not return, and flushes nothing."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])
     os.kill(os.getpid(), signum)
