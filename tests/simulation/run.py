@@ -121,20 +121,21 @@ def _expect_leader(cluster: Cluster, core: list[SimulatedNode]) -> None:
 
 
 def _expect_writes(cluster: Cluster, core: list[SimulatedNode]) -> None:
-    """A new write commits, and is applied on all the core."""
+    """A new write of every node is answered, that of the leader by its result, and is applied on all the core."""
     fates = cluster.clients.fates
     tokens = {node.id: cluster.propose(node) for node in core}
 
     def waiting() -> bool:
+        outcomes = {name: fates.get(token, "open") for name, token in tokens.items()}
         for node in core:
-            if fates.get(tokens[node.id], "applied") not in ("applied", "empty"):
-                tokens[node.id] = cluster.propose(node)  # refused, or unknown: a client asks again
-        if not all(token in fates for token in tokens.values()):
+            if outcomes[node.id] not in ("open", "applied", "OutcomeUnknown"):
+                tokens[node.id] = cluster.propose(node)  # it was refused, and a client asks again
+        if "applied" not in outcomes.values() or not set(outcomes.values()) <= {"applied", "OutcomeUnknown"}:
             return True
         goal = len(cluster.invariants.committed)
         return any(node.raft is None or node.raft.status().applied_index < goal for node in core)
 
-    _expect(cluster, cluster.world.run_while(waiting, 20), "I25", "a new write is not committed and applied by all")
+    _expect(cluster, cluster.world.run_while(waiting, 30), "I25", "a new write is not committed and applied by all")
 
 
 def _expect_answers(cluster: Cluster, core: list[SimulatedNode]) -> None:
