@@ -7,11 +7,9 @@ it comes here is not ours: during the first hundredth of a second or so SIGINT m
 """
 
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command that `arguments` (None: those of this process) ask for; return its exit code.
 
     For the main thread of a process of its own: it sets the action of signals, and may end by one.
@@ -29,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rafty: {failure}", file=sys.stderr, flush=True)
         return failure.code
     except BrokenPipeError:
-        stop_for_want_of_a_reader()
+        return stop_for_want_of_a_reader()
 
 
 def let_signals_end_this_process() -> None:
@@ -42,7 +40,7 @@ def let_signals_end_this_process() -> None:
     end_at_once()
 
 
-def stop_for_want_of_a_reader() -> NoReturn:
+def stop_for_want_of_a_reader() -> int:
     """Die by SIGPIPE, as `yes` does in `yes | head`: what was asked for is not done, and nobody wants to read why."""
     import signal
 
