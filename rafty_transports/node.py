@@ -83,6 +83,7 @@ class Node:
         self._machine = machine
         self._random = random or Random()
         self._most_waiting = most_waiting
+        self._most_alone = min(self.config.max_command_bytes, self.config.max_proposal_bytes)
         self._raft: Raft | None = None
         self._disk: Disk | None = None
         self._failure: BaseException | None = None
@@ -236,6 +237,8 @@ class Node:
                 return self._explained(outcomes)
 
     def _weigh(self, commands: Sequence[bytes]) -> int | ProposalError:
+        if len(commands) == 1 and type(commands[0]) is bytes and len(commands[0]) <= self._most_alone:
+            return len(commands[0])
         if not set(map(type, commands)) <= {bytes}:
             raise TypeError("commands are bytes")
         sizes = list(map(len, commands))
