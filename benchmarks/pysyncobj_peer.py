@@ -21,7 +21,13 @@ POOL = 4096
 SETTINGS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "low latency": {"appendEntriesUseBatch": False},
-    "throughput": {"appendEntriesPeriod": 0.005, "autoTickPeriod": 0.005, "appendEntriesBatchSizeBytes": 2**20},
+    "throughput": {
+        "appendEntriesPeriod": 0.001,
+        "autoTickPeriod": 0.001,
+        "appendEntriesBatchSizeBytes": 2**20,
+        "logCompactionMinEntries": 10**8,
+        "logCompactionMinTime": 10**6,
+    },
 }
 """As it comes, and the best settings found for one command in flight and for many. Nothing is best for both."""
 
