@@ -96,10 +96,11 @@ def _choose_core(cluster: Cluster, faults: Faults) -> list[SimulatedNode]:
 
 
 def _leader(core: list[SimulatedNode]) -> str | None:
-    """The leader that all of the core know in one term, if there is one."""
+    """The one of the core that leads, if all of the core know it."""
     pictures = [node.raft.status() for node in core if node.raft is not None]
     known = {(picture.leader, picture.term) for picture in pictures}
-    return pictures[0].leader if len(known) == 1 else None
+    leading = [picture.id for picture in pictures if picture.role == "leader"]
+    return pictures[0].leader if len(known) == 1 and pictures[0].leader in leading else None
 
 
 def _expect(cluster: Cluster, holds: bool, number: str, text: str) -> None:
