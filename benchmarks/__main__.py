@@ -85,7 +85,10 @@ def rows_of(options: argparse.Namespace, left_out: list[str]) -> tuple[list[Row]
 
 
 def run_cluster(options: argparse.Namespace) -> None:
-    """All repetitions of all rows, interleaved; then the report, though it be cut short."""
+    """All repetitions of all rows, interleaved; then the report, though it be cut short.
+
+    A run that gives no figure (on a busy machine a leader may be replaced) is told in the report, and the others go on.
+    """
     directory = directory_on_disk(options.directory)
     left_out: list[str] = []
     rows, python = rows_of(options, left_out)
@@ -99,9 +102,16 @@ def run_cluster(options: argparse.Namespace) -> None:
     try:
         for repetition in range(repeats):
             for row in rows:
-                run = run_row(row, load, directory, python if row.system == PYSYNCOBJ else None)
-                runs[row].append(run)
-                say(f"{time.monotonic() - began:5.0f} s  {repetition + 1}  {row.name}: {run.result['rate']:,.0f}/s")
+                try:
+                    run = run_row(row, load, directory, python if row.system == PYSYNCOBJ else None)
+                    runs[row].append(run)
+                    figure = f"{run.result['rate']:,.0f}/s"
+                except BenchmarkError as error:
+                    figure = f"no figure: {error}"
+                    left_out.append(f"{row.name}, repetition {repetition + 1}, gave {figure}.")
+                say(f"{time.monotonic() - began:5.0f} s  {repetition + 1}  {row.name}: {figure}")
+        if not any(runs.values()):
+            raise BenchmarkError("no run gave a figure" + "".join(f"\n{line}" for line in left_out))
     finally:
         summaries = [Summary(row, done) for row, done in runs.items() if done]
         if summaries:

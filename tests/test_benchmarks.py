@@ -118,3 +118,13 @@ def test_bare_sync_is_measured_and_leaves_no_file(directory: Path) -> None:
     assert disks.bare_sync_ms(directory, seconds=0.01) > 0
     assert clock() - began < 10
     assert list(directory.iterdir()) == []
+
+
+def test_cluster_benchmark_no_figure_is_told(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.cluster.START_SECONDS", 0.0)  # no cluster is that quick
+    options = ["--backends", "asyncio", "--styles", "tasks", "--in-flight", "1", "--no-pysyncobj", "--repeats", "1"]
+    assert main(["cluster", *options, "--directory", str(directory)]) == 1
+    assert "no answer within 0 s" in capsys.readouterr().err
+    assert list(directory.iterdir()) == []
