@@ -1,51 +1,39 @@
-"""Any status value as lines of text.
+"""A node's status as lines of text, for `RAFTY STATUS` and `INFO`.
 
-Law: *each public attribute becomes one pair of name and text, or one for each key of an attribute that is a mapping.*
-
-The service shows what the core tells about itself without knowing it: an attribute that is added there appears here.
+Law: *one line for each fact, "name:value", in words that a person reads and a script splits.*
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+
+from rafty_core.configuration import Member
+from rafty_core.status import PeerStatus, Status
+
+PLAIN = (
+    "id", "role", "term", "vote", "leader", "commit_index", "applied_index", "durable_index", "last_index",
+    "snapshot_index", "pending_proposals", "violations",
+)  # fmt: skip
+GROUPS = ("voters", "outgoing", "learners", "learners_next")
 
 
-def picture_of(status: object) -> list[tuple[str, str]]:
-    """Pairs of name and text, without line ends, in the order in which the attributes were declared."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in _attributes(status):
-        if isinstance(value, Mapping):
-            pairs += [(f"{name}.{key}", _text(inner)) for key, inner in value.items()]
-        else:
-            pairs.append((name, _text(value)))
-    return [(_one_line(name), _one_line(text)) for name, text in pairs]
+def picture_of(status: Status) -> list[tuple[str, str]]:
+    """Pairs of name and text: the node, then its configuration, then on a leader a line for each peer."""
+    pairs = [(name, _text(getattr(status, name))) for name in PLAIN]
+    pairs += [(name, _members(getattr(status.configuration, name))) for name in GROUPS]
+    pairs += [(f"peer.{peer.id}", _peer(peer)) for peer in status.peers]
+    return pairs
 
 
-def _attributes(status: object) -> list[tuple[str, object]]:
-    if isinstance(status, Mapping):
-        return [(str(name), value) for name, value in status.items()]
-    names = [name for kind in reversed(type(status).__mro__) for name in _slots(kind)]
-    names += getattr(status, "__dict__", {})
-    return [(name, getattr(status, name)) for name in dict.fromkeys(names) if not name.startswith("_")]
+def _text(value: str | int | None) -> str:
+    return "none" if value is None else str(value)
 
 
-def _slots(kind: type) -> Iterable[str]:
-    slots = vars(kind).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else slots
+def _members(members: Iterable[Member]) -> str:
+    return ",".join(f"{member.id}={member.address}" if member.address else member.id for member in members)
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={_text(inner)}" for key, inner in value.items())
-    if isinstance(value, (set, frozenset)):
-        return ",".join(sorted(map(_text, value)))
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(_text, value))
-    inner = _attributes(value)
-    return " ".join(f"{name}={_text(part)}" for name, part in inner) if inner else str(value)
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
+def _peer(peer: PeerStatus) -> str:
+    reached = "reachable" if peer.reachable else "unreachable"
+    return (
+        f"{reached},match={peer.match_index},next={peer.next_index},flow={peer.flow},"
+        f"inflight={peer.inflight_messages},last_contact={peer.last_contact:.3f}"
+    )

@@ -21,6 +21,7 @@ import anyio.to_thread
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from rafty_core.outcomes import ProposalError
+from rafty_core.status import Status
 from rafty_transports import kv, kv_commands, resp
 from rafty_transports.kv_commands import FOR_THE_LOG, Conversation, Refusal
 from rafty_transports.picture import picture_of
@@ -59,8 +60,8 @@ class ProposingNode(Protocol):
         """The results of these commands, in order; in place of a result, what became of a command without one."""
         ...
 
-    def status(self) -> object:
-        """A read-only picture of the node: its attributes are shown to clients."""
+    def status(self) -> Status:
+        """A read-only picture of the node, which is shown to clients."""
         ...
 
 
@@ -189,7 +190,7 @@ class RespServer:
         return "".join(line + "\r\n" for line in lines)
 
     async def status(self) -> str:
-        """The text of RAFTY STATUS: a line "name:value" for each attribute of the node's status, then the store's.
+        """The text of RAFTY STATUS: a line "name:value" for each fact about the node, then about the store.
 
         On nodes that show the same `kv_commands_applied`, `kv_digest` must be the same.
         """

@@ -2,14 +2,13 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from types import SimpleNamespace
 
 import anyio
 import anyio.abc
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from rafty_core import outcomes
+from rafty_core import Configuration, Member, PeerStatus, Status, outcomes
 from rafty_core.outcomes import ProposalError
 from rafty_transports import resp
 from rafty_transports.kv import KeyValueMachine
@@ -38,10 +37,12 @@ class OneReplica:
         results += self.machine.apply(sum(self.batches), commands)
         return results
 
-    def status(self) -> object:
+    def status(self) -> Status:
         if isinstance(self.answer, outcomes.Stopped):
             raise self.answer
-        return SimpleNamespace(id="n1", role="leader", term=3, leader=None, configuration={"voters": ("n1", "n2")})
+        configuration = Configuration(voters=(Member("n1", "127.0.0.1:7001"), Member("n2")))
+        peer = PeerStatus("n2", 5, 6, "replicate", False, 1, 10, 0.25, True)
+        return Status("n1", "leader", 3, None, "n1", 5, 4, 5, 6, 0, configuration, (peer,), 1, 0)
 
 
 class Client:

@@ -194,7 +194,11 @@ async def test_status_shows_the_node_and_the_store() -> None:
         status = await client.bulk(b"rafty status\r\n")
         shown = dict(line.split(":", 1) for line in status.split())
         assert shown == {
-            "id": "n1", "role": "leader", "term": "3", "leader": "none", "configuration.voters": "n1,n2",
+            "id": "n1", "role": "leader", "term": "3", "vote": "none", "leader": "n1", "commit_index": "5",
+            "applied_index": "4", "durable_index": "5", "last_index": "6", "snapshot_index": "0",
+            "pending_proposals": "1", "violations": "0", "voters": "n1=127.0.0.1:7001,n2", "outgoing": "",
+            "learners": "", "learners_next": "",
+            "peer.n2": "reachable,match=5,next=6,flow=replicate,inflight=1,last_contact=0.250",
             "kv_keys": "1", "kv_commands_applied": "1", "kv_digest": node.machine.digest(),
         }  # fmt: skip
         assert empty["kv_digest"] != shown["kv_digest"]
