@@ -1,10 +1,14 @@
 """How the processes of a benchmark talk: one JSON object a line, on standard input and standard output.
 
-Law: *a process ends when its standard input ends*; so none survives whoever started it, however that one ended.
+Law: *a process ends when its standard input ends*, whatever it is doing; so none survives whoever started it, however
+that one ended.
 """
 
 import json
+import os
 import sys
+import threading
+from queue import SimpleQueue
 from typing import Any
 
 
@@ -30,6 +34,22 @@ def hear() -> dict[str, Any] | None:
     """The next request, waited for; None at the end."""
     line = sys.stdin.readline()
     return json.loads(line) if line.endswith("\n") else None
+
+
+def requests() -> "SimpleQueue[dict[str, Any]]":
+    """The requests that come in from now on, for a process without an event loop. At the end it is ended on the spot.
+
+    Only for a process that keeps nothing: nothing is closed.
+    """
+    queue: SimpleQueue[dict[str, Any]] = SimpleQueue()
+
+    def listen() -> None:
+        while (request := hear()) is not None:
+            queue.put(request)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    return queue
 
 
 def raise_file_limit() -> None:

@@ -40,6 +40,7 @@ async def serve(setup: dict[str, Any]) -> None:
     async with (
         Node(store, transport, machine) as node,
         RespServer(node, "127.0.0.1:0", machine=machine, connections=setup["connections"]) as server,
+        anyio.create_task_group() as tasks,
     ):
         say(address=transport.address, port=server.port)
         lines = Lines()
@@ -47,9 +48,10 @@ async def serve(setup: dict[str, Any]) -> None:
             await anyio.wait_readable(0)
             chunk = os.read(0, 65536)
             if not chunk:
+                tasks.cancel_scope.cancel()
                 return
             for request in lines.feed(chunk):
-                await obey(request, node, transport, machine)
+                tasks.start_soon(obey, request, node, transport, machine)
 
 
 async def obey(request: dict[str, Any], node: Node, transport: TcpTransport, machine: KeyValueMachine) -> None:

@@ -50,9 +50,9 @@ class Child:
         return self._process.pid
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the process is gone."""
-        return self._process.poll() is not None
+    def exit_status(self) -> int | None:
+        """How the process ended, negative if by a signal; None while it runs."""
+        return self._process.poll()
 
     def tell(self, **request: Any) -> None:
         """Send a line. Raises `BenchmarkError` if the process has ended."""

@@ -8,12 +8,11 @@ callbacks are called in its own thread, and each lets out the next command, so t
 
 import hashlib
 import threading
-import time
 from typing import Any
 
 from pysyncobj import SyncObj, SyncObjConf, replicated
 
-from benchmarks.control import hear, say
+from benchmarks.control import requests, say
 from benchmarks.sampling import Result, Samples, clock
 
 POOL = 4096
@@ -84,12 +83,12 @@ def run_load(store: Store, in_flight: int, size: int, warmup: float, seconds: fl
 
 def main() -> None:
     """The process."""
-    setup = hear()
-    if setup is None:
-        return
+    incoming = requests()
+    setup = incoming.get()
     store = Store(setup["own"], setup["others"], setup["settings"])
     say(done=True)
-    while (request := hear()) is not None:
+    while True:
+        request = incoming.get()
         if request["do"] == "status":
             say(role="leader" if store._isLeader() else "other", term=store.raftCurrentTerm, ready=store.isReady())
         elif request["do"] == "digest":
@@ -98,8 +97,6 @@ def main() -> None:
         else:
             result = run_load(store, request["in_flight"], request["size"], request["warmup"], request["seconds"])
             say(**result.as_dict())
-    store.destroy()
-    time.sleep(0.1)
 
 
 if __name__ == "__main__":

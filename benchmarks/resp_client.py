@@ -8,7 +8,7 @@ import selectors
 import socket
 from collections import deque
 
-from benchmarks.control import hear, raise_file_limit, say
+from benchmarks.control import raise_file_limit, requests, say
 from benchmarks.sampling import Result, Samples, clock, shares
 
 OK = b"+OK\r\n"
@@ -90,7 +90,9 @@ def run_clients(port: int, connections: int, in_flight: int, size: int, warmup: 
 def main() -> None:
     """The process."""
     raise_file_limit()
-    while (request := hear()) is not None:
+    incoming = requests()
+    while True:
+        request = incoming.get()
         result = run_clients(
             request["port"],
             request["connections"],

@@ -10,8 +10,10 @@ import pytest
 
 from benchmarks import disks
 from benchmarks.__main__ import main
+from benchmarks.cluster import load_request, start_rafty, wait_for_leader
 from benchmarks.load import make_commands
 from benchmarks.processes import ROOT, BenchmarkError, Family
+from benchmarks.rows import RAFTY, Load, Row
 from benchmarks.sampling import Samples, clock, is_off, quantile, shares
 
 
@@ -66,7 +68,15 @@ def test_family_ends_a_child_that_does_not_listen(tmp_path: Path, monkeypatch: p
         assert child.answer(10.0) == {}
         with pytest.raises(BenchmarkError, match="no answer"):
             child.answer(0.05)
-    assert child.has_ended
+    assert child.exit_status == -signal.SIGKILL
+
+
+def test_members_end_by_themselves_under_load_when_their_input_ends(directory: Path) -> None:
+    row, load = Row(RAFTY, "asyncio", "tasks", 4), Load(seconds=600)
+    with Family() as family:
+        members, _ = start_rafty(family, row, load, directory)
+        wait_for_leader(members).tell(**load_request(row, load, 0))
+    assert [member.exit_status for member in members] == [0, 0, 0]
 
 
 def test_child_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
