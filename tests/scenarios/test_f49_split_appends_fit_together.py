@@ -8,7 +8,7 @@ from tests.scenarios.story import Story
 
 
 def test_log_sent_in_small_parts_is_the_same_log() -> None:
-    story = Story("ABC", logs={"A": [1, 1, 2, 2]}, terms={"": 2}, settings={"max_batch_bytes": 50})
+    story = Story("ABC", logs={"A": [1, 1, 2, 2], "B": [1]}, terms={"": 2}, settings={"max_batch_bytes": 50})
     story.elect("A", "ABC", settle=False)
     story.propose("A", *(b"command %d" % number for number in range(60)))
     parts = []
