@@ -6,15 +6,10 @@ together.
 `NodeInvariants` compares one node with itself before a step. `ClusterInvariants` sees all nodes, what their disks
 really hold, and a ghost history that survives every crash: who led each term, what followed which entry, what was ever
 committed, and for whom each vote was given. Both are for tests and simulations; they change nothing.
-
-Prefixes of logs are compared by chained hashes, one per entry, so that "identical up to here" costs one comparison.
-The hashes are Python's own and differ between processes: they are compared, never kept.
 """
 
-from collections.abc import Iterable, Sequence
-
 from rafty_core.config import Config
-from rafty_core.entries import Batch
+from rafty_core.history import History, Image, InvariantViolation
 from rafty_core.messages import AppendEntriesResponse, Message, RequestVote, RequestVoteResponse
 from rafty_core.output import Output, Write
 from rafty_core.quorum import majority
@@ -22,19 +17,11 @@ from rafty_core.raft import Raft
 from rafty_core.stable import Stable
 from rafty_core.state import Candidate, Follower, Leader, PreCandidate, State
 
-__all__ = ["ClusterInvariants", "History", "Image", "InvariantViolation", "NodeInvariants"]
-
-
-class InvariantViolation(Exception):
-    """What must always hold does not. `number` names the invariant ("I4"); the text says where."""
-
-    def __init__(self, number: str, text: str) -> None:
-        super().__init__(f"{number}: {text}")
-        self.number = number
+__all__ = ["ClusterInvariants", "InvariantViolation", "NodeInvariants"]
 
 
 def require(number: str, holds: bool, text: str) -> None:
-    """Raise `InvariantViolation` unless `holds`. Callers on a hot path build the text only when it is needed."""
+    """Raise `InvariantViolation` unless `holds`; not for hot paths, as the text is built first."""
     if not holds:
         raise InvariantViolation(number, text)
 
@@ -42,73 +29,6 @@ def require(number: str, holds: bool, text: str) -> None:
 def state_of(raft: Raft) -> State:
     """The one door through which the checks look inside a node."""
     return raft._state
-
-
-class History:
-    """A log as the checks see it: behind `base` entries, the term and the chained hash of each entry."""
-
-    __slots__ = ("base", "terms", "hashes")
-
-    def __init__(self, base: int = 0, base_hash: int = 0) -> None:
-        self.base = base
-        self.terms: list[int] = []
-        self.hashes: list[int] = [base_hash]  # hashes[i] is that of the entries up to base + i
-
-    @property
-    def last(self) -> int:
-        """Index of the last entry."""
-        return self.base + len(self.terms)
-
-    def term(self, index: int) -> int:
-        """Term of the entry at `index`; 0 for what is not there."""
-        return self.terms[index - self.base - 1] if self.base < index <= self.last else 0
-
-    def hash(self, index: int) -> int | None:
-        """The hash of all entries up to `index`; None beyond the end, or before the base."""
-        return self.hashes[index - self.base] if self.base <= index <= self.last else None
-
-    def shared(self) -> "History":
-        """This log as it grows from now on; a truncation of this one leaves the shared one as it was."""
-        ghost = History(self.base)
-        ghost.terms, ghost.hashes = self.terms, self.hashes
-        return ghost
-
-    def replace_from(self, first: int, term: int, entries: Iterable[bytes]) -> None:
-        """These entries stand at `first` and after it now, and nothing behind them."""
-        if first <= self.last:
-            self.terms = self.terms[: first - self.base - 1]
-            self.hashes = self.hashes[: first - self.base]
-        for entry in entries:
-            self.terms.append(term)
-            self.hashes.append(hash((self.hashes[-1], term, entry)))
-
-
-class Image(History):
-    """What a node's disk really holds: term, vote and log. It survives a crash; nothing else does."""
-
-    __slots__ = ("term_number", "vote")
-
-    def __init__(self, stable: Stable) -> None:
-        super().__init__(stable.snapshot.index)
-        self.term_number = stable.term
-        self.vote = stable.vote
-        self.write_batches(stable.batches)
-
-    def write(self, write: Write) -> None:
-        """This write has become durable."""
-        if write.term < self.term_number:
-            raise InvariantViolation("I6", f"the durable term falls from {self.term_number} to {write.term}")
-        if write.term == self.term_number and self.vote is not None and write.vote != self.vote:
-            raise InvariantViolation("I6", f"in term {write.term} the durable vote {self.vote} becomes {write.vote}")
-        self.term_number, self.vote = write.term, write.vote
-        self.write_batches(write.batches)
-
-    def write_batches(self, batches: Sequence[Batch]) -> None:
-        """These batches replace everything from the first one's first index on."""
-        for batch in batches:
-            if batch.first > self.last + 1:
-                raise InvariantViolation("I7", f"{batch!r} leaves a hole behind the stored entry {self.last}")
-            self.replace_from(batch.first, batch.term, batch.entries)
 
 
 class NodeInvariants:
@@ -172,7 +92,7 @@ class NodeInvariants:
                 raise InvariantViolation("I24", f"{self.id}: {progress.inflights.count} appends in flight to {peer}")
 
     def _follow_log(self, state: State) -> int:
-        """Bring `history` up to date with the log; return the first index that changed."""
+        """I2: a leader only appends to its log. Brings `history` up to date; returns the first index that changed."""
         log, base = state.log, self.history.base
         entries = log.slice(log.first_index, log.last_index)
         runs = list(zip(log._run_firsts, log._run_terms, strict=True))
@@ -184,8 +104,10 @@ class NodeInvariants:
             pairs = enumerate(zip(entries, self._entries, strict=False))
             differing = (i for i, (new, old) in pairs if new != old or log.term(base + i + 1) != terms[i])
             agreed = next(differing, min(known, len(entries)))
+        if agreed < known and isinstance(state.role, Leader) and self._led_term == state.term:
+            text = f"{self.id}: the leader of term {state.term} changed its entry {base + agreed + 1}"
+            raise InvariantViolation("I2", text)
         if agreed < known or known < len(entries):
-            self._check_truncation(state, base + agreed + 1, agreed < known)
             self._extend(state, entries, agreed)
             self._entries, self._runs = entries, runs
         return base + agreed + 1
@@ -195,16 +117,10 @@ class NodeInvariants:
         first = history.base + agreed + 1
         history.replace_from(first, 0, ())
         while first <= log.last_index:
-            last = log.run_end(first)
-            term = log.term(first)
-            require("I3", term >= (history.terms[-1] if history.terms else 0), f"{self.id}: terms fall along the log")
+            last, term = log.run_end(first), log.term(first)
+            require("I3", term >= history.term(history.last), f"{self.id}: terms fall along the log")
             history.replace_from(first, term, entries[first - history.base - 1 : last - history.base])
             first = last + 1
-
-    def _check_truncation(self, state: State, first: int, truncated: bool) -> None:
-        """I2: a leader only appends. Paper 5.4: "a committed entry is never overwritten"."""
-        if truncated and isinstance(state.role, Leader) and self._led_term == state.term:
-            raise InvariantViolation("I2", f"{self.id}: the leader of term {state.term} changed its entry {first}")
 
     def _check_role(self, state: State) -> None:
         """I14: whoever is no voter never stands for election."""
@@ -284,8 +200,8 @@ class ClusterInvariants:
         image, writes = self.images[state.id], state.writes
         if image.hash(writes.index) != history.hash(writes.index):
             raise InvariantViolation("I12", f"{state.id} takes {writes.index} for durable, and its disk holds no such")
-        vote = image.vote if writes.term == image.term_number and writes.vote is not None else writes.vote
-        if writes.term > image.term_number or vote != writes.vote:
+        same_vote = writes.vote in (None, image.vote) or writes.term < image.term_number
+        if writes.term > image.term_number or not same_vote:
             raise InvariantViolation("I9", f"{state.id} takes ({writes.term}, {writes.vote}) for durable")
 
     def _check_election(self, state: State, history: History) -> None:
@@ -300,9 +216,9 @@ class ClusterInvariants:
         require(
             "I1", votes >= majority(len(voters)), f"{state.id} leads term {term} with {votes} of {len(voters)} votes"
         )
-        before = sum(1 for committed_in in self._commit_terms if committed_in < term)
-        have = history.hash(before) == self.history.hash(before)
-        require("I4", have, f"{state.id} leads term {term} without all of the {before} committed entries")
+        count = sum(committed_in < term for committed_in in self._commit_terms)
+        complete = history.hash(count) == self.history.hash(count)
+        require("I4", complete, f"{state.id} leads term {term} without all of the {count} committed entries")
         self._led[term] = history.shared()
 
     def _check_progress(self, state: State, leader: Leader, history: History) -> None:

@@ -25,6 +25,9 @@ SETTLING = 3.0
 """What the disks and machines are slow at when the faults stop is done by then, in seconds."""
 
 
+REPLAY = "python -m tests.simulation.run"
+
+
 class SimulationFailure(Exception):
     """A run broke an invariant, or the core raised. The text has seed, options, what broke, and the last events."""
 
@@ -49,8 +52,9 @@ def run(seed: int, *, size: int | None = None, keep: int = 40, with_digest: bool
         _run_phases(cluster)
     except Exception as error:
         where = "" if isinstance(error, InvariantViolation) else "\n" + traceback.format_exc()
-        events = "\n".join(f"{t:9.4f} {node:7} {what} {value}" for t, node, what, value in cluster.world.trace)
-        text = f"seed {seed}: {error or type(error).__name__}\n{options}\n{events}\nseed {seed}: {error!r}{where}"
+        events = [f"{at:9.4f} {node:7} {what} {value}" for at, node, what, value in cluster.world.trace]
+        what = f"{type(error).__name__} {error}{where}"
+        text = "\n".join([f"seed {seed}: {error}", str(options), *events, what, f"{REPLAY} {seed}"])
         raise SimulationFailure(text) from error
     clients, digest = cluster.clients, cluster.world.digest
     return Report(
@@ -183,7 +187,7 @@ def _expect_quiet(cluster: Cluster, core: list[SimulatedNode]) -> None:
 
 def main() -> int:
     """The command line: returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description="Simulate a cluster by seed.")
+    parser = argparse.ArgumentParser(prog=REPLAY, description="Simulate a cluster by seed.")
     parser.add_argument("seed", type=int, nargs="?", help="replay this seed")
     parser.add_argument("--seeds", help="search seeds FIRST:LAST (LAST excluded)")
     parser.add_argument("--size", type=int, help="number of nodes, instead of the seed's own")
@@ -197,7 +201,7 @@ def main() -> int:
             report = run(seed, size=options.size, keep=options.events, with_digest=options.seed is not None)
         except SimulationFailure as failure:
             text = str(failure)
-            print(text.splitlines()[-1] if options.keep_going else text)
+            print(text.splitlines()[0] if options.keep_going else text)
             failures.append(seed)
             if not options.keep_going:
                 break

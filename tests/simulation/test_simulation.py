@@ -6,11 +6,14 @@ import sys
 
 import pytest
 
+from rafty_core import election, quorum
 from rafty_core.invariants import InvariantViolation
-from tests.simulation.run import run
+from rafty_core.log import Log
+from rafty_core.pending import Window
+from tests.simulation.run import SimulationFailure, run
 
 
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", range(0, 30, 10))
 def test_simulation_under_random_faults(first: int) -> None:
     """Safety while everything breaks, liveness once nothing does: invariants I1 to I14, I18, I24 to I27."""
     reports = [run(seed) for seed in range(first, first + 10)]
@@ -36,7 +39,29 @@ def test_simulation_same_seed_in_two_processes() -> None:
     assert "digest='" in traces[0]
 
 
-def test_invariant_violation_names_its_number() -> None:
-    violation = InvariantViolation("I4", "a leader without a committed entry")
-    assert violation.number == "I4"
-    assert str(violation) == "I4: a leader without a committed entry"
+def _always(*_: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "numbers"),
+    [
+        (election, "_vote_is_durable", {"I9"}),
+        (election, "_may_vote_for", {"I6", "I8"}),
+        (Log, "is_up_to_date", {"I4"}),
+        (Window, "admit", {"I18"}),
+        (quorum, "majority", {"I1", "I4", "I5", "I10"}),
+    ],
+)
+def test_simulation_catches_a_broken_rule(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, numbers: set[str]
+) -> None:
+    """A check that never fails checks nothing: each of these rules, always true, is missed within a few seeds."""
+    monkeypatch.setattr(where, name, _always)
+    with pytest.raises(SimulationFailure) as caught:
+        for seed in range(10):
+            run(seed)
+    cause = caught.value.__cause__
+    assert isinstance(cause, InvariantViolation)
+    assert cause.number in numbers
+    assert str(caught.value).splitlines()[-1].startswith("python -m tests.simulation.run ")
