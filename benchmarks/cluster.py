@@ -51,7 +51,9 @@ def run_row(row: Row, load: Load, directory: Path, pysyncobj: str | None) -> Run
             if row.style.startswith("resp"):
                 command = [sys.executable, "-m", "benchmarks.resp_client"]
                 client = family.start("the client", command, data / "client.log")
-            request = load_request(row, load, ports.get(leader.name, 0))
+                connections = min(row.in_flight, load.callers if row.style == "resp-pipelined" else row.in_flight)
+                client.ask(30.0, port=ports[leader.name], connections=connections)
+            request = load_request(row, load)
             result, cpu = measure(client, request, members, load)
             wait_for_agreement(members, at_least=result["completed"])
             after = leader.ask(do="status")
@@ -101,15 +103,13 @@ def start_pysyncobj(family: Family, row: Row, data: Path, python: str) -> list[C
     return members
 
 
-def load_request(row: Row, load: Load, port: int) -> dict[str, Any]:
+def load_request(row: Row, load: Load) -> dict[str, Any]:
     """The line that starts the load."""
     return {
         "do": "load",
         "style": row.style,
         "in_flight": row.in_flight,
         "callers": load.callers,
-        "port": port,
-        "connections": load.callers if row.style == "resp-pipelined" else row.in_flight,
         "size": load.size,
         "warmup": load.warmup,
         "seconds": load.seconds,

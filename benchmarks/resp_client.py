@@ -3,7 +3,6 @@
 Law: *each connection keeps its share of the requests in flight: a reply that comes in lets one request out.*
 """
 
-import contextlib
 import selectors
 import socket
 from collections import deque
@@ -18,9 +17,8 @@ POOL = 256
 class Connection:
     """One client: a socket, and when its requests in flight were sent."""
 
-    def __init__(self, port: int, requests: list[bytes], samples: Samples) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, opened: socket.socket, requests: list[bytes], samples: Samples) -> None:
+        self.socket = opened
         self.waiting = 0
         self._requests = requests
         self._samples = samples
@@ -67,20 +65,31 @@ class Connection:
             count -= taken
 
 
-def run_clients(port: int, connections: int, in_flight: int, size: int, warmup: float, seconds: float) -> Result:
-    """Keep `in_flight` SETs of `size` bytes (as commands in the log) under way on at most `connections` sockets."""
+def open_connections(port: int, count: int) -> list[socket.socket]:
+    """Connections that the service has accepted: each has answered a PING. That is no part of the load."""
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+    for opened in sockets:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.sendall(b"PING\r\n")
+    for opened in sockets:
+        answer = opened.recv(64)
+        if answer != b"+PONG\r\n":
+            raise ConnectionError(f"the service answered PING with {answer!r}")
+    return sockets
+
+
+def run_clients(sockets: list[socket.socket], in_flight: int, size: int, warmup: float, seconds: float) -> Result:
+    """Keep `in_flight` SETs of `size` bytes (as commands in the log) under way on these connections."""
     value = b"v" * (size - 13)  # as the encoded command has it: operation, length of the key, key of 8 bytes
     keys = [b"k%07d" % number for number in range(POOL)]
     requests = [b"*3\r\n$3\r\nSET\r\n$8\r\n%b\r\n$%d\r\n%b\r\n" % (key, len(value), value) for key in keys]
     requests = requests * (1 + in_flight // POOL + 1)
     samples = Samples(warmup, seconds)
-    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as opened:
-        for share in shares(in_flight, connections):
-            connection = Connection(port, requests, samples)
-            opened.callback(connection.socket.close)
-            selector.register(connection.socket, selectors.EVENT_READ, connection)
-            connection.send(share)
-        clients = [key.data for key in selector.get_map().values()]
+    with selectors.DefaultSelector() as selector:
+        clients = [Connection(opened, requests, samples) for opened in sockets]
+        for client, share in zip(clients, shares(in_flight, len(clients)), strict=True):
+            selector.register(client.socket, selectors.EVENT_READ, client)
+            client.send(share)
         while clock() < samples.end or any(client.waiting for client in clients):
             for key, _ in selector.select(timeout=10):
                 key.data.receive()
@@ -91,17 +100,13 @@ def main() -> None:
     """The process."""
     raise_file_limit()
     incoming = requests()
-    while True:
-        request = incoming.get()
-        result = run_clients(
-            request["port"],
-            request["connections"],
-            request["in_flight"],
-            request["size"],
-            request["warmup"],
-            request["seconds"],
-        )
-        say(**result.as_dict())
+    opening = incoming.get()
+    sockets = open_connections(opening["port"], opening["connections"])
+    say(done=True)
+    load = incoming.get()
+    result = run_clients(sockets, load["in_flight"], load["size"], load["warmup"], load["seconds"])
+    say(**result.as_dict())
+    incoming.get()  # the connections are kept until the input ends
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_members_end_by_themselves_under_load_when_their_input_ends(directory: P
     row, load = Row(RAFTY, "asyncio", "tasks", 4), Load(seconds=600)
     with Family() as family:
         members, _ = start_rafty(family, row, load, directory)
-        wait_for_leader(members).tell(**load_request(row, load, 0))
+        wait_for_leader(members).tell(**load_request(row, load))
     assert [member.exit_status for member in members] == [0, 0, 0]
 
 
