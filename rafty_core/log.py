@@ -104,7 +104,7 @@ class Log:
         both followers and the store share one encoding of it.
         """
         batch = self._recent.get(first)
-        if batch is None:
+        if batch is None or (batch.weight > most_bytes and len(batch.entries) > 1):
             last = min(self.run_end(first), first + MOST_ENTRIES - 1)
             entries, _ = self.slice_of_bytes(first, last, most_bytes)
             batch = Batch(first, self.term(first), entries)

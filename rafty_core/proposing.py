@@ -18,6 +18,7 @@ from rafty_core.output import ProposalAnswer
 from rafty_core.pending import Accepted, Applied, Forwarded, Origin
 from rafty_core.replication import append
 from rafty_core.state import NEVER, Leader, State
+from rafty_core.violation import Violation
 
 ENTRY_OVERHEAD = 64
 """Bytes that an entry weighs in memory beyond its content, so that many small entries are bounded too."""
@@ -76,8 +77,9 @@ def on_forwarded_proposal_response(state: State, message: ForwardedProposalRespo
     forwarded = state.proposals.forwarded.get(message.sequence)
     if message.boot != state.config.boot or forwarded is None or forwarded.leader != message.sender:
         return
-    if message.outcome == "applied" and message.results and len(message.results) != forwarded.count:
-        return  # not an answer to this request; the deadline will tell
+    most = forwarded.count if message.outcome == "applied" else forwarded.count - 1
+    if len(message.results) > most or (message.outcome == "applied" and 0 < len(message.results) < most):
+        raise Violation(f"{len(message.results)} results for {forwarded.count} commands that were {message.outcome}")
     del state.proposals.forwarded[message.sequence]
     error = _error(message)
     results = message.results if message.outcome in ("applied", "superseded") else ()

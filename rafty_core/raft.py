@@ -125,6 +125,10 @@ IGNORED: Mapping[Pair, str] = {
 # fmt: on
 
 STANDING = (PreCandidate, Candidate)
+OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse)
+"""Messages that may matter though their sender's term is lower: a voter behind may grant a pre-vote for a later term,
+and requests are named by more than a term."""
+
 MESSAGES = frozenset(MESSAGE_TYPES)
 LOCAL_EVENTS = frozenset(LOCAL_EVENT_TYPES)
 
@@ -156,7 +160,7 @@ def term_rule(state: State, message: Message) -> tuple[bool, Message | None]:
             return False, AppendEntriesResponse(sender, to, state.term, False, message.prev_log_index)
         if isinstance(message, Heartbeat):
             return False, HeartbeatResponse(sender, to, state.term, message.round)
-        return kind is ForwardedProposal or kind is ForwardedProposalResponse, None  # these outlive a term
+        return kind in OUTLIVE_TERMS, None
     return True, None
 
 
@@ -242,7 +246,7 @@ class Raft:
     def _check(self, now: float, events: tuple[Event, ...]) -> None:
         """A wrong call by the embedding program is refused as a whole, before its first effect."""
         state = self._state
-        if now < state.now:
+        if not now >= state.now:  # so that NaN is refused too
             raise ValueError(f"time runs backwards: {now} after {state.now}")
         applied = state.applying.applied
         for event in events:

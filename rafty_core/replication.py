@@ -84,7 +84,7 @@ def _above_commit(state: State, message: AppendEntries) -> tuple[int, Batch | No
         raise Violation(f"{message.sender} has another entry at the committed index {prev}")
     if batch is None or prev == log.commit:
         return prev, batch
-    first, last = max(batch.first, log.snapshot_index + 1), min(batch.last, log.commit)
+    first, last = max(batch.first, log.snapshot_index), min(batch.last, log.commit)
     if first <= last and (log.term(first) != batch.term or log.term(last) != batch.term):
         raise Violation(f"{message.sender} has another entry at a committed index between {first} and {last}")
     if batch.last <= log.commit:
@@ -135,7 +135,7 @@ def on_append_entries_response(state: State, response: AppendEntriesResponse) ->
         progress.refuse(response.match_index, hint)
         return
     progress.acknowledge(response.match_index)
-    if progress.state == PROBE and response.match_index == progress.match:
+    if progress.state == PROBE and response.match_index == progress.match >= state.log.snapshot_index:
         progress.become_replicate()
 
 

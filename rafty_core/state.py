@@ -39,12 +39,12 @@ class Follower:
     name: ClassVar[str] = "follower"
     __slots__ = ("leader", "timeout", "deadline", "proven", "acknowledged", "owes_acknowledgement", "owes_vote")
 
-    def __init__(self, leader: str | None, timeout: float, deadline: float) -> None:
+    def __init__(self, leader: str | None, timeout: float, deadline: float, durable: int) -> None:
         self.leader = leader
         self.timeout = timeout
         self.deadline = deadline
         self.proven = 0  # the last index that this term's leader proved to agree with its log
-        self.acknowledged = -1  # the last index that this node acknowledged to it
+        self.acknowledged = durable  # the last index that this node acknowledged to it, or that is no news
         self.owes_acknowledgement = False
         self.owes_vote = False  # a vote was granted; the answer waits until it is durable
 
@@ -232,7 +232,8 @@ class State:
 
     def _new_follower(self, leader: str | None) -> Follower:
         timeout = self._election_timeout()
-        return Follower(leader, timeout, self.now + timeout if self.may_campaign else NEVER)
+        deadline = self.now + timeout if self.may_campaign else NEVER
+        return Follower(leader, timeout, deadline, self.writes.index)
 
     def _election_timeout(self) -> float:
         """Paper 5.2: "election timeouts are chosen randomly from a fixed interval"; anew at each attempt (F14)."""

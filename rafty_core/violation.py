@@ -15,6 +15,7 @@ from rafty_core.messages import (
     FORWARD_OUTCOMES,
     MESSAGE_TYPES,
     AppendEntries,
+    AppendEntriesResponse,
     ForwardedProposal,
     ForwardedProposalResponse,
     Message,
@@ -24,6 +25,8 @@ from rafty_core.messages import (
 
 LARGEST_TERM_JUMP = 2**32
 """No cluster holds so many elections between two messages; a term this far ahead is damage, or an attack (F28)."""
+
+SEQUENCES = (list, tuple)
 
 NUMBERS = {
     kind: attrgetter(
@@ -74,6 +77,8 @@ def check_append_entries(message: AppendEntries) -> None:
 def check_entries(batch: Batch) -> None:
     """There is at least one entry, and each is bytes of a known kind."""
     entries = batch.entries
+    if type(entries) not in SEQUENCES:
+        raise Violation(f"{type(entries).__name__} is no sequence of entries")
     if not entries or batch.first + len(entries) > LARGEST:
         raise Violation(f"a batch at {batch.first} has {len(entries)} entries")
     if set(map(type, entries)) != {bytes} or not all(entries) or not {entry[0] for entry in entries} <= KNOWN_KINDS:
@@ -82,14 +87,26 @@ def check_entries(batch: Batch) -> None:
 
 def check_forwarded(message: ForwardedProposal) -> None:
     """A forwarded proposal brings commands."""
-    if not message.commands or set(map(type, message.commands)) != {bytes}:
+    if type(message.commands) not in SEQUENCES or not message.commands or set(map(type, message.commands)) != {bytes}:
         raise Violation("a forwarded proposal brings no commands")
 
 
 def check_forwarded_response(message: ForwardedProposalResponse) -> None:
-    """The outcome is one that exists, and results are bytes."""
-    if message.outcome not in FORWARD_OUTCOMES or not set(map(type, message.results)) <= {bytes}:
+    """The outcome is one that exists, results are bytes, and the rest is text."""
+    if type(message.leader_hint) is not str or type(message.reason) is not str:
+        raise Violation("the reason of an outcome is no text")
+    if (
+        type(message.results) not in SEQUENCES
+        or message.outcome not in FORWARD_OUTCOMES
+        or not set(map(type, message.results)) <= {bytes}
+    ):
         raise Violation(f"{message.outcome!r:.40} is no outcome of a proposal")
+
+
+def check_acknowledgement(message: AppendEntriesResponse) -> None:
+    """An append succeeded or not."""
+    if type(message.success) is not bool:
+        raise Violation(f"{message.success!r:.40} is neither success nor refusal")
 
 
 def check_vote_response(message: RequestVoteResponse | PreVoteResponse) -> None:
@@ -100,6 +117,7 @@ def check_vote_response(message: RequestVoteResponse | PreVoteResponse) -> None:
 
 CONTENT: Mapping[type[Message], Callable[[Any], None]] = {
     AppendEntries: check_append_entries,
+    AppendEntriesResponse: check_acknowledgement,
     ForwardedProposal: check_forwarded,
     ForwardedProposalResponse: check_forwarded_response,
     RequestVoteResponse: check_vote_response,
