@@ -5,8 +5,9 @@
 Law: *a scenario that does not fail when its fault returns protects nothing.*
 
 `F30.patch`, `F30a.patch`, ... are small patches of the shipped code; `tests/scenarios/test_f30_*.py` must fail under
-each of them. Every patch gets a copy of the tree of its own. A mutant is killed only by a failing test: a test that
-cannot be collected proves nothing, and neither does one that hangs (unless the first line of the patch says "hangs").
+each of them. F are the faults of other implementations, R those that were found in rafty itself. Every patch gets a
+copy of the tree of its own. A mutant is killed only by a failing test: a test that cannot be collected proves nothing,
+and neither does one that hangs (unless the first line of the patch says "hangs").
 """
 
 import argparse
@@ -42,20 +43,22 @@ class Verdict(NamedTuple):
 
 def patches() -> list[Path]:
     """Every patch, in the order of the faults' numbers."""
-    return sorted(PATCHES.glob("F*.patch"), key=lambda path: (fault_of(path), path.stem))
+    paths = PATCHES.glob("*.patch")
+    return sorted(paths, key=lambda path: (path.stem[0], int(fault_of(path)[1:]), path.stem))
 
 
-def fault_of(patch: Path) -> int:
-    """The number of the fault that a patch brings back: 30 for `F30b.patch`."""
-    match = re.fullmatch(r"F(\d+)[a-z]*", patch.stem)
+def fault_of(patch: Path) -> str:
+    """The fault that a patch brings back: "F30" for `F30b.patch`."""
+    match = re.fullmatch(r"([FR]\d+)[a-z]*", patch.stem)
     if match is None:
         raise ValueError(f"{patch.name} is not named like F30.patch or F30a.patch")
-    return int(match[1])
+    return match[1]
 
 
-def scenarios_of(fault: int, root: Path = ROOT) -> list[str]:
+def scenarios_of(fault: str, root: Path = ROOT) -> list[str]:
     """The scenario files of a fault, relative to the root of the tree."""
-    return sorted(str(path.relative_to(root)) for path in (root / "tests" / "scenarios").glob(f"test_f{fault}_*.py"))
+    paths = (root / "tests" / "scenarios").glob(f"test_{fault.lower()}_*.py")
+    return sorted(str(path.relative_to(root)) for path in paths)
 
 
 def run_mutant(patch: Path, time_limit: float = TIME_LIMIT) -> Verdict:
@@ -64,7 +67,7 @@ def run_mutant(patch: Path, time_limit: float = TIME_LIMIT) -> Verdict:
     fault = fault_of(patch)
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         killed, text = _judge(patch, Path(name), time_limit)
-    return Verdict(patch.stem, f"test_f{fault}_", killed, text, time.monotonic() - started)
+    return Verdict(patch.stem, f"test_{fault.lower()}_", killed, text, time.monotonic() - started)
 
 
 def _judge(patch: Path, tree: Path, time_limit: float) -> tuple[bool, str]:
@@ -120,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="mutants run at once (default 2)")
     options = parser.parse_args(arguments)
     names = set(options.names)
-    chosen = [patch for patch in patches() if not names or {patch.stem, f"F{fault_of(patch)}"} & names]
-    known = {name for patch in chosen for name in (patch.stem, f"F{fault_of(patch)}")}
+    chosen = [patch for patch in patches() if not names or {patch.stem, fault_of(patch)} & names]
+    known = {name for patch in chosen for name in (patch.stem, fault_of(patch))}
     if not chosen or names - known:
         print(f"no patch for {', '.join(sorted(names - known)) or 'anything'}")
         return 2

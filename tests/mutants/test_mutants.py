@@ -10,8 +10,8 @@ import pytest
 
 from tests.mutants.run import PATCHES, ROOT, fault_of, patches, run_mutant, scenarios_of
 
-NO_PATCH_NEEDED: dict[int, str] = {}
-"""Scenarios that no small patch of the shipped code can break, by fault number, each with its reason."""
+NO_PATCH_NEEDED: dict[str, str] = {}
+"""Scenarios that no small patch of the shipped code can break, by fault, each with its reason."""
 
 SAMPLE = ("F30", "F37a")
 
@@ -23,8 +23,10 @@ def test_every_patch_has_a_scenario() -> None:
 
 def test_every_scenario_has_a_patch() -> None:
     covered = {fault_of(patch) for patch in patches()} | NO_PATCH_NEEDED.keys()
-    names = [path.name for path in (ROOT / "tests" / "scenarios").glob("test_f*.py")]
-    faults = {int(match[1]) for name in names if (match := re.match(r"test_f(\d+)_", name))}
+    names = [path.name for path in (ROOT / "tests" / "scenarios").glob("test_*.py")]
+    faults = {match[1].upper() for name in names if (match := re.match(r"test_([fr]\d+)_", name))}
+    assert len(names) >= len(faults) > 0
+    assert [name for name in names if not re.match(r"test_[fr]\d+_", name)] == []
     assert sorted(faults - covered) == []
 
 
