@@ -8,7 +8,7 @@ The driver has three rules, one for each of `messages`, `write` and `apply`; see
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from rafty_core.entries import Batch, commands_of
+from rafty_core.entries import COMMAND, Batch, commands_of
 from rafty_core.messages import Message, Value
 from rafty_core.outcomes import ProposalError
 
@@ -47,6 +47,12 @@ class Committed(Value):
     def last(self) -> int:
         """Log index of the last entry."""
         return self.first + len(self.entries) - 1
+
+    @property
+    def first_command(self) -> int:
+        """Log index of the first command; behind `last` if there is none."""
+        kind = COMMAND[0]
+        return self.first + next((at for at, entry in enumerate(self.entries) if entry[0] == kind), len(self.entries))
 
     def commands(self) -> list[bytes]:
         """The commands, in order, without the entries that are Raft's own."""

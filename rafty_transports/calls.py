@@ -10,10 +10,15 @@ from collections.abc import Sequence
 
 import anyio
 
-from rafty_core.outcomes import OutcomeUnknown, ProposalError
+from rafty_core.config import Config
+from rafty_core.events import Propose
+from rafty_core.outcomes import OutcomeUnknown, Overloaded, ProposalError, Stopped, TooLarge
 from rafty_core.output import ProposalAnswer
 
 Outcome = bytes | ProposalError
+
+GROUP_BYTES = 1024 * 1024
+"""Proposals that gather are put together up to this size."""
 
 
 class Group:
@@ -58,3 +63,78 @@ class Group:
             error = self._error or OutcomeUnknown("no outcome was told")
             outcomes += [error] * (count - len(outcomes))
         return outcomes
+
+
+class Calls:
+    """All groups of one node: those that wait to be proposed, and those whose outcome is open.
+
+    timeout       seconds after which a group's callers wait no longer
+    most_waiting  bytes of commands that may wait to be proposed
+    """
+
+    def __init__(self, config: Config, timeout: float, most_waiting: int) -> None:
+        self.timeout = timeout
+        self.waiting: list[Group] = []
+        self._waiting_bytes = 0
+        self._open: dict[int, Group] = {}  # by identity, in the order in which they expire
+        self._most_waiting = most_waiting
+        self._most_alone = min(config.max_command_bytes, config.max_proposal_bytes)
+        self._config = config
+
+    def weigh(self, commands: Sequence[bytes]) -> int | TooLarge:
+        """Bytes of these commands, or why they cannot be proposed. Raises `TypeError` for what is not bytes."""
+        if len(commands) == 1 and type(commands[0]) is bytes and len(commands[0]) <= self._most_alone:
+            return len(commands[0])
+        if not set(map(type, commands)) <= {bytes}:
+            raise TypeError("commands are bytes")
+        sizes = list(map(len, commands))
+        most, most_together = self._config.max_command_bytes, self._config.max_proposal_bytes
+        if max(sizes, default=0) > most:
+            return TooLarge(f"a command has {max(sizes)} bytes, and the limit is {most}")
+        weight = sum(sizes)
+        if weight > most_together:
+            return TooLarge(f"commands of {weight} bytes were proposed together, and the limit is {most_together}")
+        return weight
+
+    def join(self, commands: Sequence[bytes], weight: int) -> tuple[Group, int] | Overloaded:
+        """Let these commands wait to be proposed: their group and their position in it, or why there is no room."""
+        if self.waiting and self._waiting_bytes + weight > self._most_waiting:
+            return Overloaded(f"{self._waiting_bytes} bytes of commands wait here; the bound is {self._most_waiting}")
+        self._waiting_bytes += weight
+        if not self.waiting or self.waiting[-1].weight + weight > GROUP_BYTES:
+            self.waiting.append(Group(anyio.current_time() + self.timeout))
+        group = self.waiting[-1]
+        return group, group.add(commands, weight)
+
+    def take(self) -> list[Propose]:
+        """All that waits, as proposals; their outcome is open from now on."""
+        groups, self.waiting, self._waiting_bytes = self.waiting, [], 0
+        self._open.update((id(group), group) for group in groups)
+        return [Propose(group, group.commands) for group in groups]
+
+    def answer(self, answer: ProposalAnswer) -> None:
+        """The core's word on a group; nobody listens if its time was over."""
+        group: Group = answer.token
+        if self._open.pop(id(group), None) is not None:
+            group.answer(answer)
+
+    @property
+    def first_expiry(self) -> float:
+        """When `expired` must be asked next."""
+        return next((group.expires for group in self._open.values()), float("inf"))
+
+    def expired(self, now: float) -> list[Group]:
+        """The groups whose time is over, for the caller to fail; their outcome is unknown."""
+        groups = []
+        while self.first_expiry <= now:
+            groups.append(self._open.pop(next(iter(self._open))))
+        return groups
+
+    def stop(self, why: str) -> None:
+        """Tell every waiting caller the truth: never accepted, or unknown."""
+        waiting, self.waiting, self._waiting_bytes = self.waiting, [], 0
+        for group in waiting:
+            group.fail(Stopped(f"{why} before it accepted the command"))
+        groups, self._open = self._open, {}
+        for group in groups.values():
+            group.fail(OutcomeUnknown(f"{why} while the outcome was open"))

@@ -20,14 +20,15 @@ import anyio
 import anyio.to_thread
 
 from rafty_core.config import Config
-from rafty_core.events import Applied, Event, PeerUnreachable, Persisted, Propose
+from rafty_core.events import Applied, Event, Persisted
 from rafty_core.explain import explain
 from rafty_core.messages import Message
-from rafty_core.outcomes import NotLeader, OutcomeUnknown, Overloaded, ProposalError, Stopped, TooLarge
+from rafty_core.outcomes import NotLeader, OutcomeUnknown, ProposalError, Stopped
 from rafty_core.output import Committed, LeaderChanged, Output, ProtocolViolation
 from rafty_core.raft import Raft
 from rafty_core.status import Status
-from rafty_transports.calls import Group, Outcome
+from rafty_transports.calls import Calls, Outcome
+from rafty_transports.contacts import Contacts
 from rafty_transports.disk import Disk
 from rafty_transports.interfaces import Identity, LogStore, StateMachine, Transport
 from rafty_transports.observers import Notices
@@ -37,9 +38,6 @@ logger.addHandler(logging.NullHandler())
 
 DISK_GRACE = 1.0
 """Seconds that a disk call may take at shutdown before it is named and left behind."""
-
-GROUP_BYTES = 1024 * 1024
-"""Proposals that gather are put together up to this size."""
 
 
 class NodeFailed(Exception):
@@ -82,20 +80,16 @@ class Node:
         self._transport = transport
         self._machine = machine
         self._random = random or Random()
-        self._most_waiting = most_waiting
-        self._most_alone = min(self.config.max_command_bytes, self.config.max_proposal_bytes)
+        self._calls = Calls(self.config, timeout, most_waiting)
+        self._contacts = Contacts(identity.node_id, self.config.election_timeout)
         self._raft: Raft | None = None
         self._disk: Disk | None = None
         self._failure: BaseException | None = None
         self._stopping = False
         self._wake = anyio.Event()
         self._alarm = anyio.CancelScope()
-        self._queued: list[Group] = []
-        self._queued_bytes = 0
-        self._groups: dict[int, Group] = {}
         self._backlog: list[Committed] = []
         self._persisted = 0
-        self._heard: dict[str, float] = {}
         self._leader_changed = anyio.Event()
         self._watchers: set[Notices] = set()
         self._context: AbstractAsyncContextManager[Self] | None = None
@@ -160,13 +154,7 @@ class Node:
     def _stop_calls(self) -> None:
         """Tell every waiting caller the truth: not accepted, or unknown."""
         self._stopping = True
-        queued, self._queued = self._queued, []
-        groups, self._groups = self._groups, {}
-        why = "the node failed" if self._failure is not None else "the node was stopped"
-        for group in queued:
-            group.fail(Stopped(f"{why} before it accepted the command"))
-        for group in groups.values():
-            group.fail(OutcomeUnknown(f"{why} while the outcome was open"))
+        self._calls.stop("the node failed" if self._failure is not None else "the node was stopped")
         for watcher in list(self._watchers):
             watcher.close()
         self._leader_changed.set()
@@ -211,63 +199,30 @@ class Node:
         The exceptions are returned, not raised, since some commands may be applied and others not. They mean what they
         mean in `propose`. Raises only for a wrong call (`TypeError` for what is not bytes).
         """
-        weight = self._weigh(commands)
+        weight = self._calls.weigh(commands)
         if isinstance(weight, ProposalError):
             return [weight] * len(commands)
         if not commands:
             return []
-        deadline = None if timeout is None else anyio.current_time() + timeout
+        deadline = anyio.current_time() + (self.timeout if timeout is None else timeout)
         while True:
-            refusal = self._refusal(weight)
-            if refusal is not None:
-                return [refusal] * len(commands)
-            group = self._gathering(weight)
-            position = group.add(commands, weight)
-            if timeout is None:
+            if self._stopping or self._raft is None:
+                return [Stopped("the node is not running")] * len(commands)
+            joined = self._calls.join(commands, weight)
+            if isinstance(joined, ProposalError):
+                return [joined] * len(commands)
+            group, position = joined
+            self._wake.set()
+            if timeout is None:  # the group's own time is as long, and costs nothing for each call
                 await group.done.wait()
-                deadline = deadline or group.expires
             else:
-                with anyio.CancelScope(deadline=deadline or 0.0):
+                with anyio.CancelScope(deadline=deadline):
                     await group.done.wait()
                 if not group.done.is_set():
-                    error = OutcomeUnknown(f"no outcome in {timeout:g} s; {self.describe_contact()}")
-                    return [error] * len(commands)
+                    return [OutcomeUnknown(self._too_late(timeout))] * len(commands)
             outcomes = group.outcomes(position, len(commands))
-            if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline or 0.0)):
+            if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline)):
                 return self._explained(outcomes)
-
-    def _weigh(self, commands: Sequence[bytes]) -> int | ProposalError:
-        if len(commands) == 1 and type(commands[0]) is bytes and len(commands[0]) <= self._most_alone:
-            return len(commands[0])
-        if not set(map(type, commands)) <= {bytes}:
-            raise TypeError("commands are bytes")
-        sizes = list(map(len, commands))
-        most, most_together = self.config.max_command_bytes, self.config.max_proposal_bytes
-        if max(sizes, default=0) > most:
-            return TooLarge(f"a command has {max(sizes)} bytes, and the limit is {most}")
-        weight = sum(sizes)
-        if weight > most_together:
-            return TooLarge(f"commands of {weight} bytes were proposed together, and the limit is {most_together}")
-        return weight
-
-    def _refusal(self, weight: int) -> ProposalError | None:
-        if self._stopping or self._raft is None:
-            return Stopped("the node is not running")
-        if self._queued and self._queued_bytes + weight > self._most_waiting:
-            return Overloaded(
-                f"{self._queued_bytes} bytes of commands wait here, and the bound is {self._most_waiting}"
-            )
-        return None
-
-    def _gathering(self, weight: int) -> Group:
-        """The group that the next commands join, of `weight` bytes: they will be proposed together."""
-        self._queued_bytes += weight
-        if self._queued and self._queued[-1].weight + weight <= GROUP_BYTES:
-            return self._queued[-1]
-        group = Group(anyio.current_time() + self.timeout)
-        self._queued.append(group)
-        self._wake.set()
-        return group
 
     async def _another_try(self, deadline: float) -> bool:
         """Nobody accepted the commands, so that they may safely be proposed again: wait for a change of leader."""
@@ -279,22 +234,17 @@ class Node:
     def _explained(self, outcomes: list[Outcome]) -> list[Outcome]:
         first = outcomes[0]
         if isinstance(first, NotLeader) and first.leader is None:
-            text = f"{first}; {self.describe_contact()}"
-            return [NotLeader(text) if outcome is first else outcome for outcome in outcomes]
+            explained = NotLeader(f"{first}; {self.describe_contact()}")
+            return [explained if outcome is first else outcome for outcome in outcomes]
         return outcomes
+
+    def _too_late(self, timeout: float) -> str:
+        return f"no outcome in {timeout:g} s; {self.describe_contact()}"
 
     def describe_contact(self) -> str:
         """Whom this node heard within an election timeout, and when it last heard the others, in one phrase."""
-        now = anyio.current_time()
         voters = self._core.status().configuration.all_voter_ids
-        others = [voter for voter in voters if voter != self.identity.node_id]
-        silent = [peer for peer in others if now - self._heard.get(peer, -1e9) >= self.config.election_timeout]
-        heard = len(voters) - len(silent)
-        ages = [
-            f"{peer} last {now - self._heard[peer]:.1f} s ago" if peer in self._heard else f"{peer} never"
-            for peer in silent
-        ]
-        return ", ".join([f"heard {heard} of {len(voters)} voters", *ages])
+        return self._contacts.describe(voters, anyio.current_time())
 
     def status(self) -> Status:
         """A picture of this node now; on a leader with what it knows of each peer. Raises `Stopped` before it runs."""
@@ -318,10 +268,7 @@ class Node:
     async def _receive(self) -> None:
         """Step the core with what comes in, all that has gathered at a time."""
         async for received in self._transport:
-            now = anyio.current_time()
-            for message in received:
-                if not isinstance(message, PeerUnreachable):
-                    self._heard[message.sender] = now
+            self._contacts.note(received, anyio.current_time())
             self._step(received)
             await anyio.lowlevel.checkpoint()
 
@@ -339,7 +286,7 @@ class Node:
                     events.append(Persisted(self._persisted))
             backlog, self._backlog = self._backlog, []
             events.extend(self._apply(committed) for committed in backlog)
-            if events or self._queued:
+            if events or self._calls.waiting:
                 self._step(events)
 
     async def _keep_time(self) -> None:
@@ -349,11 +296,12 @@ class Node:
         deadline that comes nearer sets the alarm anew.
         """
         while not self._stopping:
-            with anyio.CancelScope(deadline=min(self._core.deadline, self._first_expiry())) as self._alarm:
+            with anyio.CancelScope(deadline=min(self._core.deadline, self._calls.first_expiry)) as self._alarm:
                 await anyio.sleep_forever()
             if anyio.current_time() >= self._core.deadline:
                 self._step(())
-            self._expire()
+            for group in self._calls.expired(anyio.current_time()):
+                group.fail(OutcomeUnknown(self._too_late(self.timeout)))
 
     def _set_alarm(self, deadline: float) -> None:
         if deadline < self._alarm.deadline:
@@ -362,8 +310,8 @@ class Node:
     def _step(self, events: Sequence[Event | Message]) -> None:
         """One step with these events and all proposals that wait, and everything that follows from it."""
         core = self._core
-        if self._queued:
-            events = [*events, *self._take_queued()]
+        if self._calls.waiting:
+            events = [*events, *self._calls.take()]
         output = core.step(anyio.current_time(), *events)
         self._carry_out(output)
         if output.apply and not self._backlog:
@@ -373,7 +321,7 @@ class Node:
         if output.apply:  # more than one portion: let others run in between (fault F125)
             self._backlog.extend(output.apply)
             self._wake.set()
-        self._set_alarm(core.deadline)
+        self._set_alarm(min(core.deadline, self._calls.first_expiry))
 
     def _carry_out(self, output: Output) -> None:
         for message in output.messages:
@@ -381,9 +329,7 @@ class Node:
         if output.write is not None and self._disk is not None:
             self._disk.write(output.write)
         for answer in output.answers:
-            group: Group = answer.token
-            if self._groups.pop(id(group), None) is not None:
-                group.answer(answer)
+            self._calls.answer(answer)
         if output.notices:
             self._publish(output)
 
@@ -404,31 +350,12 @@ class Node:
         if not commands:
             return Applied(committed.last)
         try:
-            results = self._machine.apply(committed.first, commands)
+            results = self._machine.apply(committed.first_command, commands)
         except Exception as error:
             raise RuntimeError(
-                f"the state machine raised {error!r} for commands at index {committed.first} to {committed.last}, "
-                f"the first of them {commands[0]!r:.100}"
+                f"the state machine raised {error!r} for commands at index {committed.first_command} to "
+                f"{committed.last}, the first of them {commands[0]!r:.100}"
             ) from error
         if len(results) != len(commands):
             raise RuntimeError(f"the state machine gave {len(results)} results for {len(commands)} commands")
         return Applied(committed.last, results)
-
-    # ----------------------------------------------------------- the callers' queue
-
-    def _take_queued(self) -> list[Event]:
-        queued, self._queued, self._queued_bytes = self._queued, [], 0
-        for group in queued:
-            self._groups[id(group)] = group
-        self._set_alarm(queued[0].expires)
-        return [Propose(group, group.commands) for group in queued]
-
-    def _first_expiry(self) -> float:
-        return next((group.expires for group in self._groups.values()), float("inf"))
-
-    def _expire(self) -> None:
-        """Proposals whose time is over: their outcome is unknown from here on."""
-        now = anyio.current_time()
-        while self._groups and self._first_expiry() <= now:
-            group = self._groups.pop(next(iter(self._groups)))
-            group.fail(OutcomeUnknown(f"no outcome in {self.timeout:g} s; {self.describe_contact()}"))
