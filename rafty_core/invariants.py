@@ -44,6 +44,7 @@ class NodeInvariants:
         self._entries: list[bytes] = []
         self._runs: list[tuple[int, int]] = []
         self._led_term = 0
+        self._matches: dict[str, int] = {}
         self._before = (0, 0, 0, 0)
         self._vote: str | None = None
         self.check(raft)
@@ -78,16 +79,21 @@ class NodeInvariants:
             raise InvariantViolation("I7", f"{self.id}: durable index {state.writes.index} out of place in {chain}")
 
     def _check_resources(self, state: State, config: Config) -> None:
-        """I24: everything that waits is bounded, and I12's local part: next > match, the window is kept."""
+        """I24: everything that waits is bounded, and I12's local part: next > match, and match never falls."""
         if state.proposals.count > config.max_pending_proposals:
             raise InvariantViolation("I24", f"{self.id}: {state.proposals.count} proposals are pending")
         if not isinstance(state.role, Leader):
             return
+        if self._led_term != state.term:
+            self._matches.clear()
         if len(state.role.uncommitted) > state.log.last_index - state.log.commit:
             raise InvariantViolation("I24", f"{self.id}: more uncommitted appends are counted than there are entries")
         for peer, progress in state.role.progress.items():
             if not progress.match < progress.next <= state.log.last_index + 1:
                 raise InvariantViolation("I12", f"{self.id}: of {peer}, match {progress.match}, next {progress.next}")
+            if progress.match < self._matches.get(peer, 0):
+                raise InvariantViolation("I12", f"{self.id}: match of {peer} falls to {progress.match}")
+            self._matches[peer] = progress.match
             if progress.inflights.count > config.max_inflight_messages:
                 raise InvariantViolation("I24", f"{self.id}: {progress.inflights.count} appends in flight to {peer}")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from rafty_core import Campaign
 from tests.simulation.cluster import Cluster, SimulatedNode
 
-MOST_COMMITTED = 400
-"""Clients stop when this much is committed: what is to be found needs no longer logs."""
+LONGEST_LOG = 300
+"""Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
 
 
 class Faults:
@@ -63,7 +63,8 @@ class Faults:
 
     def _propose(self) -> None:
         node = self.world.random.choice(list(self.cluster.nodes.values()))
-        if node.raft is not None and len(self.cluster.invariants.committed) < MOST_COMMITTED:
+        longest = max((other.raft.status().last_index for other in self.cluster.live if other.raft), default=0)
+        if node.raft is not None and longest < LONGEST_LOG:
             self.cluster.propose(node)
 
     def _break_something(self) -> None:
@@ -121,6 +122,8 @@ class Faults:
             self.cluster.propose(leader)
         if self.world.chance(0.3):
             self._undo_later(0.005, 0.1, lambda: self._crash_one(leader))
+        if self.world.chance(0.3):
+            self._undo_later(0.3, 1.0, self.cluster.network.repeat_requests)
         self._undo_later(0.5, 1.5, self._heal)
 
     def _heal(self) -> None:
@@ -132,6 +135,8 @@ class Faults:
 
     def _crash_one(self, node: SimulatedNode) -> None:
         if node.raft is not None:
+            if self.world.chance(0.3):
+                self.cluster.network.repeat_requests()
             node.crash()
             longest = self.world.random.choice((0.001, 0.3, 2))
             self._undo_later(0.0, longest, lambda: node.start() if node.raft is None else None)

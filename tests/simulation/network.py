@@ -3,10 +3,11 @@
 Law: *a message arrives as it was sent, or as something no node takes for a message; how often and when is chance.*
 """
 
+from collections import deque
 from collections.abc import Callable
 from copy import copy
 
-from rafty_core import Message
+from rafty_core import ForwardedProposal, Message
 from rafty_transports.codec import decode, encode
 from tests.simulation.options import Options
 from tests.simulation.world import World
@@ -25,6 +26,7 @@ class Network:
         self.sent = 0
         self._deliver = deliver
         self._remembered: list[Message] = []
+        self._requests: deque[Message] = deque(maxlen=30)
 
     def send(self, message: Message) -> bool:
         """Let the message arrive never, once or twice. Returns False if it was dropped."""
@@ -43,13 +45,20 @@ class Network:
                 return False
         return True
 
+    def repeat_requests(self) -> None:
+        """Send the newest forwarded proposals once more, over the next moments."""
+        for message in self._requests:
+            self._travel(message, self.world.random.uniform(0, 0.7))
+
     def _remember(self, message: Message) -> None:
         """Keep some messages for ever, to send them again when nobody expects them."""
+        if isinstance(message, ForwardedProposal):
+            self._requests.append(message)
         if not self.options.replaying:
             return
         if len(self._remembered) < MOST_REMEMBERED:
             self._remembered.append(message)
-        elif self.world.chance(0.05):
+        elif self.world.chance(0.3):
             self._remembered[self.world.random.randrange(MOST_REMEMBERED)] = message
         if self.world.chance(self.options.replaying):
             self._travel(self.world.random.choice(self._remembered), 0.0)

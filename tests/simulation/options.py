@@ -55,7 +55,7 @@ class Options:
             lossy=draw.choice((0, 0, 0.02, 0.2)),
             repeating=draw.choice((0, 0.02, 0.2)),
             delaying=draw.choice((0, 0.02, 0.1)),
-            replaying=draw.choice((0, 0, 0.02)),
+            replaying=draw.choice((0, 0.02, 0.1)),
             encoding=draw.choice((0, 0.5, 1)),
             corrupting=draw.choice((0, 0, 0.02)),
             reporting=draw.choice((0, 0.5, 1)),
