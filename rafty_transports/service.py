@@ -141,9 +141,10 @@ class RespServer:
         while True:
             try:
                 stream = await listener.accept()
-            except OSError as error:
-                if error.errno in _NO_MORE_SOCKETS:
-                    _log.error("no client can be accepted now: %s", _reason(error))
+            except (OSError, anyio.BrokenResourceError) as error:
+                cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
+                if isinstance(cause, OSError) and cause.errno in _NO_MORE_SOCKETS:
+                    _log.error("no client can be accepted now: %s", _reason(cause))
                 await anyio.sleep(0.1)
                 continue
             self.accepted += 1

@@ -2,7 +2,11 @@
 
 import contextlib
 import logging
+import os
+import resource
+import socket
 import time
+from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -42,6 +46,28 @@ async def test_one_client_too_many_is_refused_and_a_place_that_is_left_is_given_
         await until(lambda: server.connected == 0)
         async with connected(server) as fourth:
             await fourth.ask(b"PING\r\n", b"+PONG\r\n")
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process can open nothing while inside."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_flood_that_takes_the_last_file_descriptor_ends_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with RespServer(OneReplica(), LISTEN) as server:
+        with socket.socket() as early, no_more_files():
+            early.connect(("127.0.0.1", server.port))
+            await until(lambda: "no client can be accepted now: too many open files" in caplog.text)
+        async with connected(server) as late:
+            await late.ask(b"PING\r\n", b"+PONG\r\n")
 
 
 async def test_client_that_does_not_read_is_hung_up_on() -> None:
