@@ -10,6 +10,9 @@ from collections import deque
 from rafty_core.log import Log
 from rafty_core.output import Committed
 
+MOST_ENTRIES = 16384
+"""The most entries in one portion, however small: applying a portion must be short beside an election timeout."""
+
 
 class Applying:
     """`applied` is what the state machine has confirmed, `handed_out` what it was given."""
@@ -25,7 +28,7 @@ class Applying:
 
     def hand_out(self, log: Log, durable: int) -> Committed | None:
         """The next entries to apply, as many as the bound has room for; None if there are none."""
-        last = min(log.commit, durable)
+        last = min(log.commit, durable, self.handed_out + MOST_ENTRIES)
         room = self._most_bytes - self._outstanding_bytes
         if self.handed_out >= last or room <= 0:
             return None

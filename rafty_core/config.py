@@ -10,6 +10,12 @@ from rafty_core.configuration import check_node_id
 KiB = 1024
 MiB = 1024 * KiB
 
+LARGEST_MESSAGE = 16 * MiB
+"""The largest command, batch or proposal that may be configured, in bytes: what a transport must be able to carry."""
+
+COMMAND_OVERHEAD = 8
+"""Bytes that a command weighs on its way beyond its content, so that many small commands are bounded too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -22,10 +28,11 @@ class Config:
     max_batch_bytes           entries in one append or one record of a write
     max_inflight_messages     appends on their way to one follower
     max_inflight_bytes        the same, in bytes of entries
-    max_uncommitted_bytes     entries a leader accepts beyond the commit index
+    max_uncommitted_bytes     entries a leader accepts beyond what is committed, and durable at home
     max_apply_bytes           entries handed to the state machine ahead of its confirmation
     max_command_bytes         one command
-    max_proposal_bytes        all commands of one `Propose` together
+    max_proposal_bytes        all commands of one `Propose` together, each counted with `COMMAND_OVERHEAD` more
+    max_result_bytes          all results of one forwarded proposal together; beyond, the origin is told "unknown"
     max_pending_proposals     proposals whose outcome is not known yet
     forward_timeout           how long a follower waits for the outcome of a proposal it forwarded
     """
@@ -41,6 +48,7 @@ class Config:
     max_apply_bytes: int = 4 * MiB
     max_command_bytes: int = 4 * MiB
     max_proposal_bytes: int = 8 * MiB
+    max_result_bytes: int = 24 * MiB
     max_pending_proposals: int = 65536
     forward_timeout: float = 5.0
 
@@ -55,3 +63,6 @@ class Config:
             value = getattr(self, name)
             if name != "id" and not (value > 0 or (name == "max_inflight_bytes" and value == 0)):
                 raise ValueError(f"{name} must be above 0, not {value!r}")
+        for name in ("max_command_bytes", "max_batch_bytes", "max_proposal_bytes"):
+            if getattr(self, name) > LARGEST_MESSAGE:
+                raise ValueError(f"{name} must be at most {LARGEST_MESSAGE}, not {getattr(self, name)!r}")

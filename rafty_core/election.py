@@ -14,8 +14,8 @@ from rafty_core.messages import (
     RequestVote,
     RequestVoteResponse,
 )
-from rafty_core.quorum import VoteResult, joint_vote_result
-from rafty_core.state import Candidate, Follower, Leader, PreCandidate, State
+from rafty_core.quorum import joint_vote_result
+from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Standing, State
 
 # ------------------------------------------------------------------- handlers
 
@@ -36,7 +36,8 @@ def on_request_vote(state: State, request: RequestVote) -> Message | None:
     role = state.role if isinstance(state.role, Follower) else state.become_follower(state.term, None)
     state.vote = request.sender
     role.owes_vote = True
-    role.deadline = state.now + role.timeout  # only a granted vote restarts the timer (thesis 3.4, fault F13)
+    if state.may_campaign:  # only a granted vote restarts the timer (thesis 3.4, fault F13)
+        role.deadline = state.now + role.timeout
     return None
 
 
@@ -78,12 +79,14 @@ def _is_up_to_date(state: State, request: RequestVote | PreVote) -> bool:
 
 
 def run_timers(state: State) -> None:
-    """What the passing of time does: a follower or candidate starts an election, a leader without a majority ends."""
+    """What the passing of time does: a voter starts an election, a leader without a majority or a disk steps down."""
     role = state.role
     if isinstance(role, Leader):
         if state.now >= role.quorum_deadline:
             check_quorum(state, role)
-    elif state.now >= role.deadline:
+        elif state.now >= state.writes.oldest_cut + state.config.election_timeout:
+            state.become_follower(state.term, None)  # a leader whose disk stalls commits nothing (fault F118)
+    elif state.now >= role.deadline and state.may_campaign:
         state.become_pre_candidate()
 
 
@@ -98,37 +101,35 @@ def check_quorum(state: State, leader: Leader) -> None:
 def count_votes(state: State) -> None:
     """Win or lose the election, by majorities of both halves of the configuration.
 
-    A candidate's own vote counts when it is durable, and not before (fault F4).
+    A candidate's own vote counts when it is durable, and not before (fault F4); a pre-vote promises nothing.
     """
     role = state.role
-    if isinstance(role, PreCandidate):
+    if not isinstance(role, Standing):
+        return
+    if isinstance(role, PreCandidate) or _vote_is_durable(state):
         role.votes[state.id] = True
-        result = _result(state, role.votes)
-        if result == "won":
-            state.become_candidate()
-        elif result == "lost":
-            state.become_follower(state.term, None)
-    elif isinstance(role, Candidate):
-        if _vote_is_durable(state):
-            role.votes[state.id] = True
-        result = _result(state, role.votes)
-        if result == "won":
-            state.become_leader()
-        elif result == "lost":
-            state.become_follower(state.term, None)
+    configuration = state.configuration
+    result = joint_vote_result(configuration.voter_ids, configuration.outgoing_ids, role.votes)
+    if result == "lost":
+        state.become_follower(state.term, None)
+    elif result == "won" and isinstance(role, PreCandidate):
+        state.become_candidate()
+    elif result == "won":
+        state.become_leader()
 
 
 def ask_for_votes(state: State) -> None:
     """Send the requests of an election, once: of a pre-vote at once, of a vote when the own one is durable."""
-    role = state.role
-    if isinstance(role, PreCandidate) and not role.asked:
+    role, log = state.role, state.log
+    if not isinstance(role, Standing) or role.asked:
+        return
+    others = [voter for voter in state.configuration.all_voter_ids if voter != state.id]
+    if isinstance(role, PreCandidate):
         role.asked = True
-        for voter in _other_voters(state):
-            state.outbox.append(PreVote(state.id, voter, state.term + 1, state.log.last_index, state.log.last_term))
-    elif isinstance(role, Candidate) and not role.asked and _vote_is_durable(state):
+        state.outbox.extend(PreVote(state.id, to, state.term + 1, log.last_index, log.last_term) for to in others)
+    elif _vote_is_durable(state):
         role.asked = True
-        for voter in _other_voters(state):
-            state.outbox.append(RequestVote(state.id, voter, state.term, state.log.last_index, state.log.last_term))
+        state.outbox.extend(RequestVote(state.id, to, state.term, log.last_index, log.last_term) for to in others)
 
 
 def answer_votes(state: State) -> None:
@@ -142,16 +143,11 @@ def answer_votes(state: State) -> None:
 def next_deadline(state: State) -> float:
     """When time alone will change something next."""
     role = state.role
-    return min(role.quorum_deadline, role.next_heartbeat) if isinstance(role, Leader) else role.deadline
-
-
-def _result(state: State, votes: dict[str, bool]) -> VoteResult:
-    return joint_vote_result(state.configuration.voter_ids, state.configuration.outgoing_ids, votes)
+    if not isinstance(role, Leader):
+        return role.deadline
+    stalled = state.writes.oldest_cut + state.config.election_timeout
+    return min(role.quorum_deadline, role.next_heartbeat, stalled)
 
 
 def _vote_is_durable(state: State) -> bool:
     return state.writes.term == state.term and state.writes.vote == state.vote
-
-
-def _other_voters(state: State) -> list[str]:
-    return [voter for voter in state.configuration.all_voter_ids if voter != state.id]

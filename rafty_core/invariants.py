@@ -86,7 +86,8 @@ class NodeInvariants:
             return
         if self._led_term != state.term:
             self._matches.clear()
-        if len(state.role.uncommitted) > state.log.last_index - state.log.commit:
+        settled = min(state.log.commit, state.writes.index)
+        if len(state.role.uncommitted) > state.log.last_index - settled:
             raise InvariantViolation("I24", f"{self.id}: more uncommitted appends are counted than there are entries")
         for peer, progress in state.role.progress.items():
             if not progress.match < progress.next <= state.log.last_index + 1:

@@ -195,6 +195,7 @@ class ForwardedProposalResponse(Value):
       "superseded"  the first `len(results)` were applied, the rest never will be
       "not_leader"  none was accepted and none ever will be; `leader_hint` names the leader, or is empty
       "overloaded"  none was accepted and none ever will be; `reason` names the bound
+      "too_large"   none was accepted and none ever will be; `reason` names the limit
       "unknown"     the answering node cannot tell
     """
 
@@ -223,7 +224,7 @@ class ForwardedProposalResponse(Value):
         self.reason = reason
 
 
-FORWARD_OUTCOMES = ("applied", "superseded", "not_leader", "overloaded", "unknown")
+FORWARD_OUTCOMES = ("applied", "superseded", "not_leader", "overloaded", "too_large", "unknown")
 
 Message: TypeAlias = (
     RequestVote

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from rafty_core.entries import COMMAND
 from rafty_core.log import Log
 
-WINDOW = 4096
+MOST_BEHIND = 4096
 """How far behind the newest request of a node an older one may arrive and still be accepted."""
 
 MOST_ORIGINS = 256
@@ -70,17 +70,17 @@ class Window:
 
     def admit(self, sequence: int) -> bool:
         """Whether this request is certainly new; it is remembered either way."""
-        if sequence <= self.highest - WINDOW or sequence in self.seen:
+        if sequence <= self.highest - MOST_BEHIND or sequence in self.seen:
             return False
         self.seen.add(sequence)
         if sequence > self.highest:
             self.highest = sequence
-            if len(self.seen) > 2 * WINDOW:
-                self.seen = {number for number in self.seen if number > sequence - WINDOW}
+            if len(self.seen) > 2 * MOST_BEHIND:
+                self.seen = {number for number in self.seen if number > sequence - MOST_BEHIND}
         return True
 
 
-class Applied(NamedTuple):
+class JustApplied(NamedTuple):
     """Entries `first` to `last` were applied; `results` of those that are commands, in order, or none at all."""
 
     first: int
@@ -113,7 +113,7 @@ class Proposals:
             window = self.windows[origin.sender] = Window(origin.boot)
         return window.boot == origin.boot and window.admit(origin.sequence)
 
-    def decided_by(self, applied: Applied, log: Log) -> list[tuple[Accepted, bool]]:
+    def decided_by(self, applied: JustApplied, log: Log) -> list[tuple[Accepted, bool]]:
         """What the application of these committed entries decides: (proposal, whether all of it was applied).
 
         Committed entries are final, so each of them decides the proposals that hoped for its index; and since terms
@@ -139,7 +139,7 @@ class Proposals:
         return decided
 
     @staticmethod
-    def _collect(proposal: Accepted, reached: int, applied: Applied, log: Log) -> None:
+    def _collect(proposal: Accepted, reached: int, applied: JustApplied, log: Log) -> None:
         """Take over the results of the proposal's entries among those just applied."""
         start = max(proposal.first, applied.first)
         if reached < start:

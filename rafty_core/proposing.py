@@ -9,13 +9,13 @@ request once. A node that is asked and does not lead refuses, and forwards nothi
 from collections.abc import Sequence
 from typing import Any
 
+from rafty_core.config import COMMAND_OVERHEAD
 from rafty_core.entries import COMMAND
-from rafty_core.events import Applied as AppliedEvent
-from rafty_core.events import Propose
+from rafty_core.events import Applied, Propose
 from rafty_core.messages import ForwardedProposal, ForwardedProposalResponse, Message
 from rafty_core.outcomes import NotLeader, OutcomeUnknown, Overloaded, ProposalError, Superseded, TooLarge
 from rafty_core.output import ProposalAnswer
-from rafty_core.pending import Accepted, Applied, Forwarded, Origin
+from rafty_core.pending import Accepted, Forwarded, JustApplied, Origin
 from rafty_core.replication import append
 from rafty_core.state import NEVER, Leader, State
 from rafty_core.violation import Violation
@@ -63,8 +63,11 @@ def on_forwarded_proposal(state: State, message: ForwardedProposal) -> Message |
     if not isinstance(leader, Leader) or message.term != state.term:
         hint = leader.leader or ""
         return _response(state, origin, "not_leader", leader_hint=hint, reason=describe_no_leader(state))
-    refusal: ProposalError | None = _too_large(state, message.commands)
-    if refusal is None and proposals.count >= state.config.max_pending_proposals:
+    too_large = _too_large(state, message.commands)
+    if too_large is not None:
+        return _response(state, origin, "too_large", reason=str(too_large))
+    refusal: ProposalError | None = None
+    if proposals.count >= state.config.max_pending_proposals:
         refusal = Overloaded(f"{proposals.count} proposals await their outcome")
     refusal = refusal or _accept(state, message.commands, None, origin)
     if refusal is None:
@@ -87,16 +90,15 @@ def on_forwarded_proposal_response(state: State, message: ForwardedProposalRespo
     state.answers.append(ProposalAnswer(forwarded.token, applied, results, error))
 
 
-def on_applied(state: State, event: AppliedEvent) -> None:
+def on_applied(state: State, event: Applied) -> None:
     """Answer every proposal that the application of these entries decides."""
-    applied = Applied(state.applying.applied + 1, event.index, event.results)
+    applied = JustApplied(state.applying.applied + 1, event.index, event.results)
     state.applying.confirm(event.index)
     if applied.last < applied.first:
         return
     for proposal, whole in state.proposals.decided_by(applied, state.log):
         if proposal.origin is not None:
-            outcome = "applied" if whole else "superseded"
-            state.outbox.append(_response(state, proposal.origin, outcome, results=proposal.results))
+            state.outbox.append(_decided(state, proposal.origin, proposal.results, whole))
         else:
             error = None if whole else Superseded("another leader's entry was committed in its place")
             state.answers.append(ProposalAnswer(proposal.token, proposal.applied, proposal.results, error))
@@ -129,7 +131,7 @@ def expire_forwarded(state: State) -> None:
 
 
 def next_expiry(state: State) -> float:
-    """When `expire_forwarded` must run next."""
+    """When `expire_forwarded` must run next. Later requests never expire earlier, whatever was lowered before."""
     return next((waiting.expires for waiting in state.proposals.forwarded.values()), NEVER)
 
 
@@ -165,8 +167,9 @@ def _too_large(state: State, commands: Sequence[bytes]) -> TooLarge | None:
     sizes = list(map(len, commands))
     if max(sizes, default=0) > state.config.max_command_bytes:
         return TooLarge(f"a command has {max(sizes)} bytes, and the limit is {state.config.max_command_bytes}")
-    if sum(sizes) > state.config.max_proposal_bytes:
-        return TooLarge(f"a proposal has {sum(sizes)} bytes, and the limit is {state.config.max_proposal_bytes}")
+    weight = sum(sizes) + COMMAND_OVERHEAD * len(sizes)
+    if weight > state.config.max_proposal_bytes:
+        return TooLarge(f"a proposal weighs {weight} bytes, and the limit is {state.config.max_proposal_bytes}")
     return None
 
 
@@ -182,6 +185,14 @@ def _response(
     )
 
 
+def _decided(state: State, origin: Origin, results: Sequence[bytes], whole: bool) -> ForwardedProposalResponse:
+    size = sum(map(len, results))
+    if size > state.config.max_result_bytes:
+        reason = f"the results have {size} bytes, and the limit is {state.config.max_result_bytes}"
+        return _response(state, origin, "unknown", reason=reason)
+    return _response(state, origin, "applied" if whole else "superseded", results=results)
+
+
 def _error(message: ForwardedProposalResponse) -> ProposalError | None:
     if message.outcome == "applied":
         return None
@@ -191,6 +202,8 @@ def _error(message: ForwardedProposalResponse) -> ProposalError | None:
         return NotLeader(f"{message.sender} does not lead: {message.reason}", message.leader_hint or None)
     if message.outcome == "overloaded":
         return Overloaded(f"{message.sender}: {message.reason}")
+    if message.outcome == "too_large":
+        return TooLarge(f"{message.sender}: {message.reason}")
     return OutcomeUnknown(f"{message.sender}: {message.reason}")
 
 

@@ -37,7 +37,7 @@ from rafty_core.messages import (
 )
 from rafty_core.output import Output, ProtocolViolation
 from rafty_core.stable import Stable
-from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Random, Role, State
+from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Random, Role, Standing, State
 from rafty_core.status import Status, status_of
 from rafty_core.violation import Violation, check_message
 
@@ -124,7 +124,6 @@ IGNORED: Mapping[Pair, str] = {
 }
 # fmt: on
 
-STANDING = (PreCandidate, Candidate)
 OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse)
 """Messages that may matter though their sender's term is lower: a voter behind may grant a pre-vote for a later term,
 and requests are named by more than a term."""
@@ -211,7 +210,7 @@ class Raft:
         """What follows from the state as it is now, in the order in which one thing leads to another."""
         state = self._state
         election.run_timers(state)
-        if type(state.role) in STANDING:
+        if isinstance(state.role, Standing):
             election.count_votes(state)
             election.ask_for_votes(state)
         if isinstance(state.role, Leader):
@@ -222,7 +221,8 @@ class Raft:
             election.answer_votes(state)
             replication.acknowledge(state)
         proposing.expire_forwarded(state)
-        output.write = state.writes.cut(state.term, state.vote, state.log, state.config.max_batch_bytes)
+        limit = state.config.max_batch_bytes
+        output.write = state.writes.cut(state.now, state.term, state.vote, state.log, limit)
         committed = state.applying.hand_out(state.log, state.writes.index)
         if committed is not None:
             output.apply.append(committed)
@@ -259,15 +259,18 @@ class Raft:
                 if not set(map(type, event.commands)) <= {bytes}:
                     raise TypeError("commands are bytes")
             elif isinstance(event, Persisted):
-                if not 0 <= event.seq <= state.writes.last_seq:
+                if type(event.seq) is not int or not 0 <= event.seq <= state.writes.last_seq:
                     raise ValueError(f"write {event.seq} was never asked for, the newest is {state.writes.last_seq}")
+            elif isinstance(event, PeerUnreachable):
+                if type(event.peer) is not str:
+                    raise TypeError("a peer is named by its id")
             elif isinstance(event, Applied):
                 self._check_applied(event, applied)
                 applied = event.index
 
     def _check_applied(self, event: Applied, applied: int) -> None:
         state = self._state
-        if not applied <= event.index <= state.applying.handed_out:
+        if type(event.index) is not int or not applied <= event.index <= state.applying.handed_out:
             raise ValueError(
                 f"applied index {event.index} is not between {applied} and {state.applying.handed_out}, "
                 "the last index that was handed out"

@@ -177,14 +177,19 @@ def advance_commit(state: State) -> None:
     log[N].term == currentTerm: set commitIndex = N". The leader counts its own copy when it is durable (F38); entries
     of earlier terms are committed only by one of its own behind them (paper 5.4.2, F30)."""
     leader = state.role
-    if not isinstance(leader, Leader) or state.log.commit == state.log.last_index:
+    if not isinstance(leader, Leader):
         return
+    if state.log.commit < state.log.last_index:
+        _advance_commit(state, leader)
+    leader.settled(min(state.log.commit, state.writes.index))
+
+
+def _advance_commit(state: State, leader: Leader) -> None:
     match = {peer: progress.match for peer, progress in leader.progress.items()}
     match[state.id] = state.writes.index
     reached = jointly_reached(state.configuration.voter_ids, state.configuration.outgoing_ids, match)
     if reached is not None and reached > state.log.commit and state.log.term(reached) == state.term:
         state.log.commit_to(reached)
-        leader.committed(reached)
 
 
 def send_heartbeats(state: State) -> None:

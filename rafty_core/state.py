@@ -49,30 +49,30 @@ class Follower:
         self.owes_vote = False  # a vote was granted; the answer waits until it is durable
 
 
-class PreCandidate:
+class Standing:
+    """What a node that stands for election keeps: who has answered, and whether the question has left."""
+
+    leader: ClassVar[None] = None
+    __slots__ = ("deadline", "votes", "asked")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.votes: dict[str, bool] = {}
+        self.asked = False
+
+
+class PreCandidate(Standing):
     """Asks whether it could win an election (thesis 9.6); its term and vote are untouched."""
 
     name: ClassVar[str] = "pre_candidate"
-    leader: ClassVar[None] = None
-    __slots__ = ("deadline", "votes", "asked")
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.votes: dict[str, bool] = {}
-        self.asked = False
+    __slots__ = ()
 
 
-class Candidate:
+class Candidate(Standing):
     """Stands for election in its term (paper 5.2)."""
 
     name: ClassVar[str] = "candidate"
-    leader: ClassVar[None] = None
-    __slots__ = ("deadline", "votes", "asked")
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.votes: dict[str, bool] = {}
-        self.asked = False
+    __slots__ = ()
 
 
 class Leader:
@@ -95,16 +95,17 @@ class Leader:
         self.next_heartbeat = next_heartbeat if progress else NEVER
         self.quorum_deadline = quorum_deadline if progress else NEVER  # not before that can its quorum be lost
         self.round = 0
-        self.uncommitted: deque[tuple[int, int]] = deque()  # (last index, bytes) of what was appended, oldest first
+        # (last index, bytes) of what was appended and is not committed, or not durable here; oldest first
+        self.uncommitted: deque[tuple[int, int]] = deque()
         self.uncommitted_bytes = 0
 
     def appended(self, last_index: int, weight: int) -> None:
-        """Entries up to `last_index`, `weight` bytes together, were appended and are not committed."""
+        """Entries up to `last_index`, `weight` bytes together, were appended."""
         self.uncommitted.append((last_index, weight))
         self.uncommitted_bytes += weight
 
-    def committed(self, index: int) -> None:
-        """Everything up to `index` is committed."""
+    def settled(self, index: int) -> None:
+        """Everything up to `index` is committed, and durable here, so that it can be applied."""
         while self.uncommitted and self.uncommitted[0][0] <= index:
             self.uncommitted_bytes -= self.uncommitted.popleft()[1]
 
@@ -155,7 +156,7 @@ class State:
         self.proposals = Proposals()
         self.first_term = stable.term  # the term in which this life of the node began
         self.noticed_term = stable.term  # the term that the last notice of a change of role named
-        self.heard_leader = -NEVER  # when a leader of the current term was last heard, by the local clock
+        self.heard_leader = -NEVER  # when a leader, of this term or an earlier one, was last heard
         # A vote may end a lease that this node helped before it was restarted and has forgotten (fault F137).
         self.no_votes_until = now + config.election_timeout if stable.term > 0 else -NEVER
         self.outbox: list[Message] = []
@@ -224,8 +225,9 @@ class State:
         }
         leader = Leader(self.id, progress, self.now + config.heartbeat_interval, self.now + config.election_timeout)
         # Counted anew in each term from what the log holds, so that nothing leaks across terms (fault F46).
-        if self.log.last_index > self.log.commit:
-            weight = sum(map(len, self.log.slice(self.log.commit + 1, self.log.last_index)))
+        settled = min(self.log.commit, self.writes.index)
+        if self.log.last_index > settled:
+            weight = sum(map(len, self.log.slice(settled + 1, self.log.last_index)))
             leader.appended(self.log.last_index, weight)
         self._change(leader)
         self.log.append(self.term, [NO_OP])

@@ -18,8 +18,11 @@ from rafty_core.messages import (
     AppendEntriesResponse,
     ForwardedProposal,
     ForwardedProposalResponse,
+    Heartbeat,
     Message,
+    PreVote,
     PreVoteResponse,
+    RequestVote,
     RequestVoteResponse,
 )
 
@@ -27,6 +30,7 @@ LARGEST_TERM_JUMP = 2**32
 """No cluster holds so many elections between two messages; a term this far ahead is damage, or an attack (F28)."""
 
 SEQUENCES = (list, tuple)
+REQUESTS = (RequestVote, PreVote, AppendEntries, Heartbeat, ForwardedProposal)
 
 NUMBERS = {
     kind: attrgetter(
@@ -51,6 +55,8 @@ def check_message(message: Message, node_id: str, term: int) -> None:
     for number in NUMBERS[type(message)](message):
         if type(number) is not int or not 0 <= number <= LARGEST:  # True is an int and 1.0 == 1: fault F136
             raise Violation(f"{number!r:.40} is no number of a {type(message).__name__}")
+    if message.term == 0 and type(message) in REQUESTS:
+        raise Violation(f"nobody leads, stands or votes in term 0, as this {type(message).__name__} says")
     if message.term > term + LARGEST_TERM_JUMP:
         raise Violation(f"term {message.term} is implausibly far above term {term}")
     check = CONTENT.get(type(message))

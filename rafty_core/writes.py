@@ -14,10 +14,11 @@ from rafty_core.output import Write
 
 
 class _Pending:
-    __slots__ = ("seq", "term", "vote", "last")
+    __slots__ = ("seq", "now", "term", "vote", "last")
 
-    def __init__(self, seq: int, term: int, vote: str | None, last: int) -> None:
+    def __init__(self, seq: int, now: float, term: int, vote: str | None, last: int) -> None:
         self.seq = seq
+        self.now = now
         self.term = term
         self.vote = vote
         self.last = last
@@ -48,7 +49,12 @@ class Writes:
         """How many writes were handed out and are not known to be durable."""
         return len(self._pending)
 
-    def cut(self, term: int, vote: str | None, log: Log, batch_bytes: int) -> Write | None:
+    @property
+    def oldest_cut(self) -> float:
+        """When the oldest write that is not known to be durable was handed out; infinity if there is none."""
+        return self._pending[0].now if self._pending else float("inf")
+
+    def cut(self, now: float, term: int, vote: str | None, log: Log, batch_bytes: int) -> Write | None:
         """The write that makes everything new durable; None if nothing is new."""
         if self._cut_index == log.last_index and self._cut_term == term and self._cut_vote == vote:
             return None
@@ -59,7 +65,7 @@ class Writes:
             self._cut_index = batch.last
         self._cut_term, self._cut_vote = term, vote
         self._last_seq += 1
-        self._pending.append(_Pending(self._last_seq, term, vote, log.last_index))
+        self._pending.append(_Pending(self._last_seq, now, term, vote, log.last_index))
         return Write(self._last_seq, term, vote, batches)
 
     def truncated(self, first: int) -> None:

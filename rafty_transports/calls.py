@@ -6,11 +6,13 @@ Callers of one group also share one event: all of them are answered at the same 
 would cost more than everything else that the node does for a small command.
 """
 
+import heapq
 from collections.abc import Sequence
+from itertools import count
 
 import anyio
 
-from rafty_core.config import Config
+from rafty_core.config import COMMAND_OVERHEAD, Config
 from rafty_core.events import Propose
 from rafty_core.outcomes import OutcomeUnknown, Overloaded, ProposalError, Stopped, TooLarge
 from rafty_core.output import ProposalAnswer
@@ -43,9 +45,10 @@ class Group:
 
     def answer(self, answer: ProposalAnswer) -> None:
         """The outcome is known, and every caller wakes; the first one told counts."""
-        if len(answer.results) < answer.applied:
-            raise RuntimeError(f"{answer.applied} commands were applied, but the state machine gave no results")
-        self._finish(answer.results, answer.error)
+        error = answer.error
+        if len(answer.results) < answer.applied:  # a leader that is no `Node` may send none
+            error = OutcomeUnknown("applied, but the leader gave no results")
+        self._finish(answer.results, error)
 
     def fail(self, error: ProposalError) -> None:
         """None of the commands has a result, all for the same reason."""
@@ -76,40 +79,50 @@ class Calls:
         self.timeout = timeout
         self.waiting: list[Group] = []
         self._waiting_bytes = 0
-        self._open: dict[int, Group] = {}  # by identity, in the order in which they expire
+        self._open: dict[int, Group] = {}  # by identity
+        self._expiries: list[tuple[float, int, Group]] = []  # a heap; groups that were answered leave it late
+        self._numbers = count()
         self._most_waiting = most_waiting
-        self._most_alone = min(config.max_command_bytes, config.max_proposal_bytes)
+        self._most_alone = min(config.max_command_bytes, config.max_proposal_bytes - COMMAND_OVERHEAD)
+        self._most_together = min(GROUP_BYTES, config.max_proposal_bytes)
         self._config = config
 
     def weigh(self, commands: Sequence[bytes]) -> int | TooLarge:
-        """Bytes of these commands, or why they cannot be proposed. Raises `TypeError` for what is not bytes."""
+        """What these commands weigh, or why they cannot be proposed. Raises `TypeError` for what is not bytes."""
         if len(commands) == 1 and type(commands[0]) is bytes and len(commands[0]) <= self._most_alone:
-            return len(commands[0])
+            return len(commands[0]) + COMMAND_OVERHEAD
         if not set(map(type, commands)) <= {bytes}:
             raise TypeError("commands are bytes")
         sizes = list(map(len, commands))
         most, most_together = self._config.max_command_bytes, self._config.max_proposal_bytes
         if max(sizes, default=0) > most:
             return TooLarge(f"a command has {max(sizes)} bytes, and the limit is {most}")
-        weight = sum(sizes)
+        weight = sum(sizes) + COMMAND_OVERHEAD * len(sizes)
         if weight > most_together:
-            return TooLarge(f"commands of {weight} bytes were proposed together, and the limit is {most_together}")
+            return TooLarge(f"commands that weigh {weight} bytes were proposed together; the limit is {most_together}")
         return weight
 
-    def join(self, commands: Sequence[bytes], weight: int) -> tuple[Group, int] | Overloaded:
-        """Let these commands wait to be proposed: their group and their position in it, or why there is no room."""
+    def join(self, commands: Sequence[bytes], weight: int, deadline: float | None) -> tuple[Group, int] | Overloaded:
+        """Let these commands wait to be proposed: their group and their position in it, or why there is no room.
+
+        `deadline` is the caller's own; None: the group's, which is `timeout` from its beginning.
+        """
         if self.waiting and self._waiting_bytes + weight > self._most_waiting:
             return Overloaded(f"{self._waiting_bytes} bytes of commands wait here; the bound is {self._most_waiting}")
         self._waiting_bytes += weight
-        if not self.waiting or self.waiting[-1].weight + weight > GROUP_BYTES:
+        if not self.waiting or self.waiting[-1].weight + weight > self._most_together:
             self.waiting.append(Group(anyio.current_time() + self.timeout))
         group = self.waiting[-1]
+        if deadline is not None:
+            group.expires = max(group.expires, deadline)
         return group, group.add(commands, weight)
 
     def take(self) -> list[Propose]:
         """All that waits, as proposals; their outcome is open from now on."""
         groups, self.waiting, self._waiting_bytes = self.waiting, [], 0
-        self._open.update((id(group), group) for group in groups)
+        for group in groups:
+            self._open[id(group)] = group
+            heapq.heappush(self._expiries, (group.expires, next(self._numbers), group))
         return [Propose(group, group.commands) for group in groups]
 
     def answer(self, answer: ProposalAnswer) -> None:
@@ -121,13 +134,17 @@ class Calls:
     @property
     def first_expiry(self) -> float:
         """When `expired` must be asked next."""
-        return next((group.expires for group in self._open.values()), float("inf"))
+        while self._expiries and self._expiries[0][2].done.is_set():
+            heapq.heappop(self._expiries)
+        return self._expiries[0][0] if self._expiries else float("inf")
 
     def expired(self, now: float) -> list[Group]:
         """The groups whose time is over, for the caller to fail; their outcome is unknown."""
         groups = []
         while self.first_expiry <= now:
-            groups.append(self._open.pop(next(iter(self._open))))
+            group = heapq.heappop(self._expiries)[2]
+            del self._open[id(group)]
+            groups.append(group)
         return groups
 
     def stop(self, why: str) -> None:
@@ -135,6 +152,6 @@ class Calls:
         waiting, self.waiting, self._waiting_bytes = self.waiting, [], 0
         for group in waiting:
             group.fail(Stopped(f"{why} before it accepted the command"))
-        groups, self._open = self._open, {}
+        groups, self._open, self._expiries = self._open, {}, []
         for group in groups.values():
             group.fail(OutcomeUnknown(f"{why} while the outcome was open"))

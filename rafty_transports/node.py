@@ -182,7 +182,8 @@ class Node:
 
         Works on any node: a follower forwards to the leader. While there is no leader it waits for one.
 
-        timeout  seconds to wait; None takes the node's own
+        timeout  seconds to wait; None takes the node's own. A follower that forwarded the command gives up after
+                 `Config.forward_timeout` at the latest.
 
         Raises `NotApplied` (`NotLeader`, `Overloaded`, `TooLarge`, `Superseded`, `Stopped`) if the command was not
         applied and never will be, and `OutcomeUnknown` if it may have been, or may still be. If the call is cancelled,
@@ -204,25 +205,27 @@ class Node:
             return [weight] * len(commands)
         if not commands:
             return []
-        deadline = anyio.current_time() + (self.timeout if timeout is None else timeout)
+        given = None if timeout is None else anyio.current_time() + timeout
+        deadline = given or anyio.current_time() + self.timeout
         while True:
             if self._stopping or self._raft is None:
                 return [Stopped("the node is not running")] * len(commands)
-            joined = self._calls.join(commands, weight)
+            joined = self._calls.join(commands, weight, given)
             if isinstance(joined, ProposalError):
                 return [joined] * len(commands)
             group, position = joined
             self._wake.set()
-            if timeout is None:  # the group's own time is as long, and costs nothing for each call
+            if given is None:  # the group's own time is as long, and costs nothing for each call
                 await group.done.wait()
             else:
-                with anyio.CancelScope(deadline=deadline):
+                with anyio.CancelScope(deadline=given):
                     await group.done.wait()
                 if not group.done.is_set():
-                    return [OutcomeUnknown(self._too_late(timeout))] * len(commands)
+                    return [OutcomeUnknown(self._too_late())] * len(commands)
             outcomes = group.outcomes(position, len(commands))
             if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline)):
                 return self._explained(outcomes)
+            given = deadline  # another try has what is left of the time
 
     async def _another_try(self, deadline: float) -> bool:
         """Nobody accepted the commands, so that they may safely be proposed again: wait for a change of leader."""
@@ -238,8 +241,8 @@ class Node:
             return [explained if outcome is first else outcome for outcome in outcomes]
         return outcomes
 
-    def _too_late(self, timeout: float) -> str:
-        return f"no outcome in {timeout:g} s; {self.describe_contact()}"
+    def _too_late(self) -> str:
+        return f"no outcome in time; {self.describe_contact()}"
 
     def describe_contact(self) -> str:
         """Whom this node heard within an election timeout, and when it last heard the others, in one phrase."""
@@ -252,7 +255,10 @@ class Node:
 
     def notices(self) -> Notices:
         """What happens from now on: changes of role and of leader, peers lost and found, refused messages."""
-        return Notices(self._watchers)
+        notices = Notices(self._watchers)
+        if self._stopping:
+            notices.close()
+        return notices
 
     # ---------------------------------------------------------------- driving
 
@@ -301,7 +307,7 @@ class Node:
             if anyio.current_time() >= self._core.deadline:
                 self._step(())
             for group in self._calls.expired(anyio.current_time()):
-                group.fail(OutcomeUnknown(self._too_late(self.timeout)))
+                group.fail(OutcomeUnknown(self._too_late()))
 
     def _set_alarm(self, deadline: float) -> None:
         if deadline < self._alarm.deadline:
@@ -309,6 +315,8 @@ class Node:
 
     def _step(self, events: Sequence[Event | Message]) -> None:
         """One step with these events and all proposals that wait, and everything that follows from it."""
+        if self._stopping:  # something broke, and the other tasks run once more before they are cancelled (fault F126)
+            return
         core = self._core
         if self._calls.waiting:
             events = [*events, *self._calls.take()]
@@ -358,4 +366,6 @@ class Node:
             ) from error
         if len(results) != len(commands):
             raise RuntimeError(f"the state machine gave {len(results)} results for {len(commands)} commands")
+        if set(map(type, results)) != {bytes}:
+            raise RuntimeError(f"the state machine gave results that are not bytes, for {commands[0]!r:.100} or later")
         return Applied(committed.last, results)

@@ -3,7 +3,7 @@
 import pytest
 
 from rafty_core.log import Log
-from rafty_core.pending import MOST_ORIGINS, WINDOW, Accepted, Applied, Origin, Proposals
+from rafty_core.pending import MOST_BEHIND, MOST_ORIGINS, Accepted, JustApplied, Origin, Proposals
 
 
 def test_request_is_new_once() -> None:
@@ -23,22 +23,22 @@ def test_new_life_of_a_node_starts_anew_and_ends_the_old() -> None:
 
 def test_request_far_behind_the_newest_is_not_new() -> None:
     proposals = Proposals()
-    assert proposals.admit(Origin("B", 1, WINDOW + 10))
+    assert proposals.admit(Origin("B", 1, MOST_BEHIND + 10))
     assert not proposals.admit(Origin("B", 1, 10))
     assert proposals.admit(Origin("B", 1, 11))
 
 
 def test_memory_of_requests_is_bounded() -> None:
     proposals = Proposals()
-    for sequence in range(1, 3 * WINDOW):
+    for sequence in range(1, 3 * MOST_BEHIND):
         assert proposals.admit(Origin("B", 1, sequence))
-    assert len(proposals.windows["B"].seen) <= 2 * WINDOW
+    assert len(proposals.windows["B"].seen) <= 2 * MOST_BEHIND
     for number in range(MOST_ORIGINS - 1):
         assert proposals.admit(Origin(f"n{number}", 1, 1))
     assert not proposals.admit(Origin("one-more", 1, 1))
 
 
-def decided(terms: list[int], applied: Applied, *accepted: Accepted) -> list[tuple[int, bool, int, list[bytes]]]:
+def decided(terms: list[int], applied: JustApplied, *accepted: Accepted) -> list[tuple[int, bool, int, list[bytes]]]:
     log = Log()
     for term in terms:
         log.append(term, [b"\x01"])
@@ -69,7 +69,7 @@ RESULTS = [b"1", b"2", b"3"]
 def test_applied_entries_decide_by_index_and_term(
     terms: list[int], accepted: Accepted, expected: list[tuple[int, bool, int, list[bytes]]]
 ) -> None:
-    assert decided(terms, Applied(1, 3, RESULTS), accepted) == expected
+    assert decided(terms, JustApplied(1, 3, RESULTS), accepted) == expected
 
 
 def test_results_of_commands_skip_the_entries_of_raft() -> None:
@@ -77,5 +77,5 @@ def test_results_of_commands_skip_the_entries_of_raft() -> None:
     log.append(1, [b"\x00", b"\x01a", b"\x01b"])
     proposals = Proposals()
     proposals.accepted.append(proposal(2, 3, 1))
-    ((one, whole),) = proposals.decided_by(Applied(1, 3, [b"A", b"B"]), log)
+    ((one, whole),) = proposals.decided_by(JustApplied(1, 3, [b"A", b"B"]), log)
     assert (whole, one.results) == (True, [b"A", b"B"])

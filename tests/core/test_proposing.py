@@ -43,7 +43,9 @@ def test_node_that_knows_no_leader_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", "AB")
-@pytest.mark.parametrize(("commands", "text"), [([b"x" * 11], "11 bytes"), ([b"x" * 9] * 3, "a proposal has 27 bytes")])
+@pytest.mark.parametrize(
+    ("commands", "text"), [([b"x" * 11], "11 bytes"), ([b"x" * 9] * 3, "a proposal weighs 51 bytes")]
+)
 def test_oversized_proposal_is_refused(name: str, commands: list[bytes], text: str) -> None:
     story = following(max_command_bytes=10, max_proposal_bytes=20)
     story.propose(name, *commands, token=1)
@@ -66,7 +68,7 @@ def test_leader_refuses_an_oversized_forward() -> None:
     story = following(max_command_bytes=10)
     story.step("A", ForwardedProposal("B", "A", 1, 1, 1, [b"x" * 11]))
     (refusal,) = story.sent(ForwardedProposalResponse)
-    assert (refusal.outcome, refusal.reason) == ("overloaded", "a command has 11 bytes, and the limit is 10")
+    assert (refusal.outcome, refusal.reason) == ("too_large", "a command has 11 bytes, and the limit is 10")
 
 
 def test_forward_is_answered_with_the_results() -> None:
