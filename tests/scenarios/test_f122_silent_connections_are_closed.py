@@ -12,6 +12,7 @@ from rafty_transports.handshake import answer
 from rafty_transports.links import Limits
 from tests.transports.connections import (
     NOWHERE,
+    admission,
     admit_all,
     closed_by_peer,
     connect,
@@ -50,7 +51,7 @@ async def test_a_dialed_connection_that_falls_silent_is_closed_and_opened_again(
 
     async def say_nothing_more(stream: SocketStream) -> None:
         async with stream:
-            await answer(stream, identity("n2"), admit_all, admit_all)
+            await answer(stream, identity("n2"), admit_all, admission())
             openings.append(stream)
             await closed_by_peer(stream, 20.0)
 

@@ -18,6 +18,7 @@ from tests.transports.connections import (
     BOOTSTRAP,
     NOWHERE,
     QUICK,
+    admission,
     admit_all,
     closed_by_peer,
     connect_as,
@@ -85,7 +86,7 @@ async def test_the_dialing_node_does_not_talk_to_another_cluster() -> None:
         async with stream:
             other = identity("n2", cluster_id="bank.0123")
             try:
-                await answer(stream, other, admit_all, admit_all)
+                await answer(stream, other, admit_all, admission())
             except RefusedPeer as refusal:
                 heard.append(str(refusal))
 
