@@ -10,7 +10,8 @@ from rafty_transports.memory import MemoryNetwork
 from rafty_transports.node import Node
 from rafty_transports.storage.memory import MemoryStore
 
-QUICK = Config(id="any", election_timeout=0.1, heartbeat_interval=0.02)
+QUICK = Config(id="any", election_timeout=0.25, heartbeat_interval=0.03)
+PATIENT = Config(id="any", election_timeout=1.0, heartbeat_interval=0.02)
 IDS = ("n1", "n2", "n3")
 
 

@@ -1,5 +1,6 @@
 """A running node, as those who embed it and those who wait for it see it."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from rafty_transports.memory import MemoryNetwork
 from rafty_transports.node import Node, NodeFailed
 from rafty_transports.storage.memory import MemoryStore
 from rafty_transports.storage.sqlite import SqliteStore
-from tests.transports.nodes import QUICK, Recorder, applied_by, cluster, follower_of, leader_of, until
+from tests.transports.nodes import PATIENT, QUICK, Recorder, applied_by, cluster, follower_of, leader_of, until
 
 pytestmark = pytest.mark.anyio
 ALONE = Configuration.of("n1")
@@ -223,3 +224,69 @@ async def test_a_node_takes_id_and_boot_from_its_store() -> None:
         pass
     with pytest.raises(RuntimeError, match="entered once"):
         await node.__aenter__()
+
+
+async def test_a_call_waits_as_long_as_it_was_told_to_and_no_longer() -> None:
+    network = MemoryNetwork()
+    configuration = Configuration.of("n1", "n2", "n3")
+    node = Node(MemoryStore("n1", configuration), network.transport("n1"), Recorder(), config=QUICK, timeout=0.2)
+    async with node:
+        for timeout, seconds in ((None, 0.2), (0.5, 0.5)):
+            began = anyio.current_time()
+            with pytest.raises(NotLeader):
+                await node.propose(b"x", timeout=timeout)
+            assert seconds <= anyio.current_time() - began < seconds + 0.3
+
+
+async def test_a_call_may_wait_longer_than_the_node_does() -> None:
+    network = MemoryNetwork()
+    async with cluster(network, config=PATIENT) as nodes:
+        leader = leader_of(nodes)
+        assert leader is not None
+        leader._calls.timeout = 0.1  # the node's own patience
+        others = [node.identity.node_id for node in nodes if node is not leader]
+        for other in others:
+            network.block(leader.identity.node_id, other)
+        began = anyio.current_time()
+        with pytest.raises(OutcomeUnknown):
+            await leader.propose(b"x", timeout=0.4)
+        assert anyio.current_time() - began >= 0.4
+
+
+async def test_commands_that_gather_stay_within_the_limit_of_a_proposal() -> None:
+    config = dataclasses.replace(QUICK, max_command_bytes=1000, max_proposal_bytes=1000)
+    node = Node(MemoryStore("n1", ALONE), MemoryNetwork().transport("n1"), Recorder(), config=config)
+    async with node:
+        outcomes: list[object] = []
+
+        async def caller() -> None:
+            outcomes.extend(await node.propose_many([bytes(90)]))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(caller)
+        assert outcomes == [b"did " + bytes(90)] * 20
+
+
+async def test_notices_of_a_stopped_node_end_at_once() -> None:
+    async with alone() as node:
+        pass
+    with anyio.fail_after(1):
+        assert [notice async for notice in node.notices()] == []
+
+
+async def test_results_that_are_not_bytes_stop_the_node_where_they_were_made() -> None:
+    class Talkative(Recorder):
+        def apply(self, first_index: int, commands: Sequence[bytes]) -> list[bytes]:
+            return ["done"] * len(commands)  # type: ignore[list-item]
+
+    with pytest.raises(NodeFailed, match="results that are not bytes"):
+        async with alone(Talkative()) as node:
+            with pytest.raises(OutcomeUnknown):
+                await node.propose(b"x")
+            await anyio.sleep(10)
+
+
+async def test_limits_that_no_frame_can_carry_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_command_bytes must be at most"):
+        dataclasses.replace(QUICK, max_command_bytes=32 * 1024 * 1024)
