@@ -6,7 +6,6 @@ That is group commit without timers: each turn of the thread takes all writes th
 sync. The thread is a daemon: a disk call that never returns cannot keep the process from ending.
 """
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -14,21 +13,7 @@ from collections.abc import Callable
 
 from rafty_core.output import Write
 from rafty_transports.interfaces import LogStore
-
-
-def loop_caller() -> Callable[[Callable[[], None]], None]:
-    """A function that any thread may call to run something soon in the event loop of whoever called this."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # not asyncio, so trio, which then is installed
-        import trio
-
-        return trio.lowlevel.current_trio_token().run_sync_soon
-
-    def call_in_loop(function: Callable[[], None]) -> None:
-        loop.call_soon_threadsafe(function)
-
-    return call_in_loop
+from rafty_transports.threads import loop_caller
 
 
 class Disk:

@@ -19,7 +19,6 @@ from zlib import crc32
 
 import anyio
 import msgpack
-from anyio import to_thread
 from anyio.abc import ByteStream
 
 from rafty_core.configuration import check_node_id
@@ -27,6 +26,7 @@ from rafty_core.entries import LARGEST
 from rafty_transports.codec import VERSION
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.packing import DecodeError
+from rafty_transports.threads import OneEach
 
 MAGIC: Final = b"rfty"
 """The first bytes of everything said in a handshake."""
@@ -41,7 +41,7 @@ HANDSHAKE_SECONDS: Final = 5.0
 """A connection that has not agreed after this many seconds is closed, on both sides."""
 
 Admit: TypeAlias = Callable[[Identity], None]
-"""Stores durably that this peer was met, or raises `Refused`. Blocking: it is called in a worker thread."""
+"""Stores durably that this peer was met, or raises `Refused`. Blocking: it is called in a thread of its own."""
 
 _HELLO, _WELCOME, _BEGIN, _REFUSAL = 1, 2, 3, 4
 _PREFIX = struct.Struct(">4sHI")
@@ -54,7 +54,7 @@ class HandshakeFailed(Exception):
 
 
 async def dial(
-    stream: ByteStream, mine: Identity, peer: str, admit: Admit, *, seconds: float = HANDSHAKE_SECONDS
+    stream: ByteStream, mine: Identity, peer: str, admission: "Admission", *, seconds: float = HANDSHAKE_SECONDS
 ) -> Identity:
     """Open a connection that this node dialed in order to reach `peer`; return who answered.
 
@@ -68,7 +68,7 @@ async def dial(
             raise Refused(_text(reply, 1))
         try:
             theirs = _check_welcome(reply, mine, peer)
-            await _admit(admit, theirs)
+            await admission.ask(theirs)
         except Refused as refusal:
             await _refuse(stream, str(refusal))
             raise
@@ -81,7 +81,7 @@ async def answer(
     stream: ByteStream,
     mine: Identity,
     check: Callable[[Identity], None],
-    admit: Admit,
+    admission: "Admission",
     *,
     seconds: float = HANDSHAKE_SECONDS,
 ) -> tuple[Identity, bytes]:
@@ -100,7 +100,7 @@ async def answer(
             peer = theirs.node_id
             _check_hello(hello, theirs, mine)
             check(theirs)
-            await _admit(admit, theirs)
+            await admission.ask(theirs)
         except Refused as refusal:
             await _refuse(stream, str(refusal))
             raise RefusedPeer(str(refusal), peer) from refusal
@@ -112,6 +112,22 @@ async def answer(
             raise HandshakeFailed(f"{peer} broke the handshake: it did not begin")
         return theirs, reader.rest
     raise HandshakeFailed(f"{peer or 'a connection'} did not finish the handshake within {seconds:g} s")
+
+
+class Admission:
+    """Asks `admit` without waiting for the disk longer than the handshake does.
+
+    A store that hangs must keep neither the transport from closing nor the process from ending: its thread is left
+    behind then, one for each peer at most.
+    """
+
+    def __init__(self, admit: Admit) -> None:
+        self._admit = admit
+        self._threads = OneEach()
+
+    async def ask(self, peer: Identity) -> None:
+        """Return once this peer is durably met. Raises what `admit` raises."""
+        await self._threads.run(peer.node_id, self._admit, peer)
 
 
 class RefusedPeer(Refused):
@@ -199,11 +215,6 @@ def _identity(fields: list[Any], start: int) -> Identity:
 def _text(fields: list[Any], position: int) -> str:
     text = fields[position] if len(fields) > position else None
     return text[:TEXT_LIMIT] if isinstance(text, str) else "refused, without a readable reason"
-
-
-async def _admit(admit: Admit, peer: Identity) -> None:
-    # A store that hangs must not keep the transport from closing: the thread is left behind then, nothing counts it.
-    await to_thread.run_sync(admit, peer, abandon_on_cancel=True)
 
 
 async def _send(stream: ByteStream, fields: list[Any]) -> None:

@@ -42,11 +42,14 @@ class Limits:
     inbox_bytes: int = 16 * 1024 * 1024
     """Bytes received and not yet taken; readers wait beyond it."""
     handshake: float = HANDSHAKE_SECONDS
-    """For connecting, and again for agreeing."""
-    keep_alive: float = 5.0
+    """For resolving a name, and again for agreeing."""
+    connect: float = 1.0
+    """For one attempt to connect to one address. A lost packet is repeated only after a second, then two, then four."""
+    keep_alive: float = 0.75
     """A keep-alive is sent when nothing else was for this long."""
-    idle: float = 30.0
-    """A connection on which nothing was heard for this long is closed."""
+    idle: float = 3.0
+    """A connection on which nothing was heard for this long is closed: after a partition the operating system would
+    repeat what it has not delivered only once in many seconds, and a new connection is as quick as the first."""
     connections: int = 256
     """Incoming connections, at most."""
     handshakes: int = 64

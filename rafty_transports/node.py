@@ -32,6 +32,7 @@ from rafty_transports.contacts import Contacts
 from rafty_transports.disk import Disk
 from rafty_transports.interfaces import Identity, LogStore, StateMachine, Transport
 from rafty_transports.observers import Notices
+from rafty_transports.threads import run_in_daemon
 
 logger = logging.getLogger("rafty")
 logger.addHandler(logging.NullHandler())
@@ -113,7 +114,7 @@ class Node:
     async def _run(self) -> AsyncIterator[Self]:
         body_error: BaseException | None = None
         try:
-            stable = await anyio.to_thread.run_sync(self._store.load)
+            stable = await run_in_daemon(self._store.load)
             self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time())
             async with self._transport:
                 self._disk = Disk(self._store, self._disk_changed)

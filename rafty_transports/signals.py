@@ -102,7 +102,7 @@ def run_until_signal(main: Callable[[], Awaitable[int]], *, what: str, backend: 
     """
     import anyio
 
-    from rafty_transports.disk import loop_caller
+    from rafty_transports.threads import loop_caller
 
     ending = Ending(what)
 

@@ -21,12 +21,13 @@ from anyio.abc import SocketAttribute, SocketListener, SocketStream, TaskGroup
 from rafty_core.configuration import check_node_id
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import Message
-from rafty_transports.handshake import Admit, HandshakeFailed, RefusedPeer, answer, dial
+from rafty_transports.handshake import Admission, Admit, HandshakeFailed, RefusedPeer, answer, dial
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.links import Limits, receive_side, send_side
 from rafty_transports.packing import DecodeError
 from rafty_transports.peers import ACCEPTED, DIALED, AcceptedConnection, Peer, PeerStatus
 from rafty_transports.queues import Inbox, Incoming
+from rafty_transports.reaching import reach
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class TcpTransport:
     """A `Transport` over TCP.
 
     `identity` is this node. `peers` maps the ids of the others to "host:port"; names are resolved at each connection.
-    `listen` is "host:port"; port 0 lets the system choose, and `address` tells what it chose. `admit` is called in a
-    worker thread before any message of a peer counts, and raises `Refused` for a peer that must not be heard; another
+    `listen` is "host:port"; port 0 lets the system choose, and `address` tells what it chose. `admit` is called in
+    a thread of its own before a message of a peer counts; it raises `Refused` for one that must not be heard. Another
     error of it is fatal and leaves the iteration as `TransportError`. `limits` are bounds and times.
 
     Opening raises `TransportError` if the address cannot be listened on. Leaving always ends soon, whatever peers do,
@@ -67,7 +68,7 @@ class TcpTransport:
         self.bad_frames = 0
         self.unaddressed = 0
         self._listen = listen
-        self._admit = admit
+        self._admission = Admission(admit)
         self._limits = limits or Limits()
         self._random = random.Random()
         self._inbox = Inbox(self._limits.inbox_bytes)
@@ -215,9 +216,9 @@ class TcpTransport:
         stream: SocketStream | None = None
         agreed = False
         try:
-            with anyio.fail_after(self._limits.handshake):
-                stream = await anyio.connect_tcp(host, port)
-            await dial(stream, self.identity, peer.id, self._admit, seconds=self._limits.handshake)
+            limits = self._limits
+            stream = await reach(host, port, resolving=limits.handshake, connecting=limits.connect)
+            await dial(stream, self.identity, peer.id, self._admission, seconds=self._limits.handshake)
             agreed = True
             peer.agreed(DIALED)
             peer.outbox.connected = True
@@ -229,7 +230,7 @@ class TcpTransport:
         except (OSError, UnicodeError) as error:
             if stream is not None:  # nothing but `admit` raises these once there is a connection: not the peer's fault
                 raise
-            peer.failed(f"cannot connect to {peer.address}: {error.__cause__ or error or 'no answer'}")
+            peer.failed(f"cannot connect to {peer.address}: {str(error.__cause__ or error) or 'no answer'}")
         finally:
             if stream is not None:
                 await anyio.aclose_forcefully(stream)
@@ -276,7 +277,7 @@ class TcpTransport:
     async def _answer(self, stream: SocketStream) -> tuple[Identity, bytes]:
         self._handshakes += 1
         try:
-            return await answer(stream, self.identity, self._check, self._admit, seconds=self._limits.handshake)
+            return await answer(stream, self.identity, self._check, self._admission, seconds=self._limits.handshake)
         finally:
             self._handshakes -= 1
 

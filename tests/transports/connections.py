@@ -8,7 +8,7 @@ from anyio.abc import SocketStream
 
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import Heartbeat, Message
-from rafty_transports.handshake import dial
+from rafty_transports.handshake import Admission, dial
 from rafty_transports.interfaces import Identity, Transport
 from rafty_transports.links import Limits
 from rafty_transports.tcp import TcpTransport, split_address
@@ -28,6 +28,11 @@ def identity(
 
 def admit_all(_: Identity) -> None:
     """Meets every peer without a second look."""
+
+
+def admission() -> Admission:
+    """Asks `admit_all`."""
+    return Admission(admit_all)
 
 
 async def until(condition: Callable[[], object], seconds: float = 8.0) -> None:
@@ -93,7 +98,7 @@ async def connect_as(address: str, mine: Identity, to: str) -> SocketStream:
     """A connection with a finished handshake, on which a test may then say what it likes."""
     stream = await connect(address)
     try:
-        await dial(stream, mine, to, admit_all)
+        await dial(stream, mine, to, admission())
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise

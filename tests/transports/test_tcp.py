@@ -26,6 +26,7 @@ from tests.transports.connections import (
     ANYWHERE,
     NOWHERE,
     QUICK,
+    admission,
     admit_all,
     closed_by_peer,
     connect,
@@ -179,7 +180,7 @@ async def test_an_unknown_peer_and_a_namesake_are_refused(caplog: pytest.LogCapt
         await until(lambda: theirs.strangers_refused > 0)
         stream = await connect(theirs.address)
         with pytest.raises(Refused, match="two nodes have one name"):
-            await dial(stream, identity("n2"), "n2", admit_all)
+            await dial(stream, identity("n2"), "n2", admission())
         await stream.aclose()
     assert any("n7 is unknown" in record.getMessage() for record in caplog.records)
 
