@@ -32,6 +32,7 @@ from rafty_transports.exits import DONE, CommandFailed, WrongInput
 from rafty_transports.kv import KeyValueMachine
 from rafty_transports.node import Node, NodeFailed
 from rafty_transports.observers import Notices
+from rafty_transports.printing import Lines
 from rafty_transports.service import RespServer, ServiceError
 from rafty_transports.signals import run_until_signal
 from rafty_transports.storage import SqliteStore, StoreError
@@ -39,6 +40,11 @@ from rafty_transports.tcp import TcpTransport, TransportError
 
 QUIET_SECONDS = 60.0
 """A warning is not repeated for so long, unless another of its kind came in between."""
+
+LAST_WORDS_SECONDS = 0.2
+"""How long a process that ends waits for readers of its standard output, and again of its standard error."""
+
+STDOUT, STDERR = 1, 2
 
 SET_PDEATHSIG = 1
 """The option of Linux's `prctl` that has a process signalled when its parent dies."""
@@ -69,13 +75,23 @@ def run(settings: Settings) -> int:
     if settings.parent is not None:
         die_with_parent(settings.parent)
     check_backend(settings.backend)
-    log_to_stderr(settings)
     check_free(settings.listen, "nodes")
     check_free(settings.client, "clients")
-    return run_until_signal(partial(_serve, settings), what=f"node {settings.node_id}", backend=settings.backend)
+    return run_until_signal(partial(_talk, settings), what=f"node {settings.node_id}", backend=settings.backend)
 
 
-async def _serve(settings: Settings) -> int:
+async def _talk(settings: Settings) -> int:
+    """Serve, and let what was said be written before the process ends, but not wait for readers."""
+    said, logged = Lines(STDOUT), Lines(STDERR)
+    log_to(logged, settings)
+    try:
+        return await _serve(settings, said)
+    finally:
+        for lines in (said, logged):
+            lines.drain(LAST_WORDS_SECONDS)
+
+
+async def _serve(settings: Settings, said: Lines) -> int:
     store = await _open_store(settings)
     peers = {node_id: where for node_id, where in settings.cluster.items() if node_id != settings.node_id}
     machine = KeyValueMachine()
@@ -85,8 +101,8 @@ async def _serve(settings: Settings) -> int:
     try:
         with node.notices() as notices:
             async with node, server:
-                await _say(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
-                await _tell(node, notices)
+                said.put(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
+                await _tell(node, notices, said)
     except NodeFailed as failure:
         advice = "" if isinstance(failure.__cause__, StoreError) else "; see to it, then start the node again"
         raise CommandFailed(f"{failure}{advice}") from failure
@@ -104,7 +120,7 @@ async def _open_store(settings: Settings) -> SqliteStore:
         raise WrongInput(str(error)) from error
 
 
-async def _tell(node: Node, notices: Notices) -> None:
+async def _tell(node: Node, notices: Notices, lines: Lines) -> None:
     """Say whom this node follows, or that it leads, now and whenever that changes."""
     said = ""
     async for notice in notices:
@@ -113,7 +129,7 @@ async def _tell(node: Node, notices: Notices) -> None:
             state = describe_leadership(status)
             if state != said and (said or status.leader is not None):
                 said = state
-                await _say(f"{state}, term {status.term}")
+                lines.put(f"{state}, term {status.term}")
 
 
 def describe_leadership(status: Status) -> str:
@@ -121,19 +137,6 @@ def describe_leadership(status: Status) -> str:
     if status.role == "leader":
         return f"{status.id} leads"
     return f"{status.id} follows {status.leader}" if status.leader else f"{status.id} knows no leader"
-
-
-async def _say(text: str) -> None:
-    # In a thread: a pipe that nobody reads must not keep the node from answering its peers (fault F125).
-    await anyio.to_thread.run_sync(say, text, abandon_on_cancel=True)
-
-
-def say(text: str) -> None:
-    """Print this line now. If nobody reads the standard output any more, go on without it."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def check_backend(backend: str) -> None:
@@ -193,13 +196,25 @@ class _NotTwice(logging.Filter):
         return text != before or record.created > at + QUIET_SECONDS
 
 
-def log_to_stderr(settings: Settings) -> None:
-    """Send what the library logs to the standard error: warnings, or everything with --verbose."""
-    handler = logging.StreamHandler()
+class _ToLines(logging.Handler):
+    """Hands each record on as it is to be read; never waits."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
+        self._lines.put(self.format(record))
+
+
+def log_to(lines: Lines, settings: Settings) -> None:
+    """Send what the library logs there: warnings, or everything with --verbose."""
+    handler = _ToLines(lines)
     handler.setFormatter(_OneLine(settings.verbose))
     handler.addFilter(_NotTwice())
     logging.basicConfig(handlers=[handler], level=logging.INFO if settings.verbose else logging.WARNING)
-    logging.raiseExceptions = False  # a standard error that nobody reads is no reason for a traceback
+    logging.raiseExceptions = False  # a line that cannot be written is no reason for a traceback
 
 
 def die_with_parent(parent: int) -> None:

@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from rafty_transports.printing import would_block
+
 GRACE = 1.7
 """Seconds from the signal to the end, at most."""
 
@@ -73,8 +75,10 @@ class Ending:
             with contextlib.suppress(RuntimeError):  # the event loop has ended already
                 on_signal()
         threading.Event().wait(self._grace)
+        text = f"rafty: {self._what} did not end within {self._grace:g} s and is left as it is\n"
         with contextlib.suppress(OSError):
-            os.write(2, f"rafty: {self._what} did not end within {self._grace:g} s and is left as it is\n".encode())
+            if not would_block(2):  # a standard error that nobody reads must not keep the process
+                os.write(2, text.encode())
         die_by(signum)
 
     def finish(self) -> None:

@@ -146,6 +146,62 @@ def test_signal_while_peers_accept_and_never_answer(tmp_path: Path, backend: str
         list(threads.map(one, (signal.SIGINT, signal.SIGTERM)))
 
 
+@pytest.fixture
+def hangup_ends_children() -> Iterator[None]:
+    """Under `nohup`, and in some services that run tests, a child ignores SIGHUP as its parent does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_hangup_is_ignored_by_a_node_whose_parent_ignored_it(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        subject = Subject(tmp_path, "p", node_arguments(tmp_path / "data", 1, "asyncio"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with subject:
+        subject.wait_for("n1 leads")
+        subject.process.send_signal(signal.SIGHUP)
+        client = re.search(r"clients on (\S+),", subject.said)
+        assert client is not None
+        assert ask(client[1], [b"SET", b"k", b"v"]) == [b"OK"]
+        subject.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_node_serves_and_ends_though_nobody_reads_what_it_says(tmp_path: Path, backend: str) -> None:
+    """Both pipes are full from the start; --verbose has the node log enough to fill them again and again."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(65536))
+    os.set_blocking(writer, True)
+    arguments = node_arguments(tmp_path / "data", 1, backend)
+    client = arguments[arguments.index("--client") + 1]
+    command = [sys.executable, *RUN, *arguments, "--verbose"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
+    try:
+        wait_until(lambda: connects(client) and ask(client, [b"SET", b"k", b"v"])[0] == b"OK", "the node serves")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2.0) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+        os.close(writer)
+
+
+def connects(address: str) -> bool:
+    """Whether something listens there."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1.0):
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("hangup_ends_children")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_signals_under_load_lose_no_acknowledged_write(tmp_path: Path, backend: str) -> None:
     """Leader and followers alike, a second and third signal behind the first, then all of them start again."""
