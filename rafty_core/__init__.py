@@ -12,7 +12,7 @@ To understand Raft by this code, read the modules in this order, each docstring 
     state                                          Figure 2's state and the four roles
     election, replication, proposing               the rules, one chapter each
     raft                                           the table (role, event) -> rule, the term rule, `step`
-    invariants, explain, status                    what always holds, told in English, shown
+    history, invariants, explain, status           what always holds, told in English, shown
 
 Paper: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version). Thesis: Ongaro,
 "Consensus: Bridging Theory and Practice".
