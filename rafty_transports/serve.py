@@ -192,8 +192,9 @@ class _NotTwice(logging.Filter):
         kind, text = str(record.msg), record.getMessage()
         peer = str(record.args[0]) if kind.startswith("connection with %s") and isinstance(record.args, tuple) else ""
         before, at = self._last.get((kind, peer), ("", 0.0))
-        self._last[kind, peer] = text, record.created
-        return text != before or record.created > at + QUIET_SECONDS
+        now = time.monotonic()
+        self._last[kind, peer] = text, now
+        return text != before or now > at + QUIET_SECONDS
 
 
 class _ToLines(logging.Handler):

@@ -1,6 +1,22 @@
 """Shared by all tests: every test that touches IO runs on asyncio and on trio."""
 
+import signal
+from collections.abc import Iterator
+
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def children_take_signals() -> Iterator[None]:
+    """Under `nohup`, behind `&` and in some services that run tests, children would ignore what their parent does."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGHUP)}
+    if before[signal.SIGINT] is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -146,14 +146,6 @@ def test_signal_while_peers_accept_and_never_answer(tmp_path: Path, backend: str
         list(threads.map(one, (signal.SIGINT, signal.SIGTERM)))
 
 
-@pytest.fixture
-def hangup_ends_children() -> Iterator[None]:
-    """Under `nohup`, and in some services that run tests, a child ignores SIGHUP as its parent does."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 def test_hangup_is_ignored_by_a_node_whose_parent_ignored_it(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -201,7 +193,6 @@ def connects(address: str) -> bool:
     return False
 
 
-@pytest.mark.usefixtures("hangup_ends_children")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_signals_under_load_lose_no_acknowledged_write(tmp_path: Path, backend: str) -> None:
     """Leader and followers alike, a second and third signal behind the first, then all of them start again."""
