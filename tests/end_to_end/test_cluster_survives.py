@@ -7,7 +7,14 @@ import pytest
 from tests.end_to_end.cluster import Cluster, Writer, check_present, wait_for_progress, wait_until
 
 
-@pytest.mark.parametrize("backends", [("asyncio",), ("trio",), ("asyncio", "trio")], ids=["asyncio", "trio", "mixed"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [("asyncio", "trio"), pytest.param(("asyncio",), marks=SLOW), pytest.param(("trio",), marks=SLOW)],
+    ids=["mixed", "asyncio", "trio"],
+)
 def test_acknowledged_writes_survive_two_dead_leaders(tmp_path: Path, backends: tuple[str, ...]) -> None:
     with Cluster(3, tmp_path, backends=backends) as cluster:
         cluster.wait_for_leader()

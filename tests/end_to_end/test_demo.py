@@ -29,7 +29,7 @@ def demo(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "rafty_transports", "demo", *arguments]
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.slow)])
 def test_demo_proves_that_nothing_was_lost(backend: str) -> None:
     """All of the story is told, the exit code is 0, and nothing stays behind."""
     before = set(Path(tempfile.gettempdir()).glob("rafty-demo-*"))

@@ -29,21 +29,24 @@ from tests.transports.connections import (
 pytestmark = pytest.mark.anyio
 
 IMPATIENT = Limits(handshake=0.5, keep_alive=0.05, idle=0.5, backoff_first=0.01, backoff_last=0.02)
+SOON = 3.0
+"""Seconds after which an impatient node must have closed what is silent, however busy the machine."""
+
 PATIENT = Limits(handshake=5.0, keep_alive=0.05, idle=30.0, backoff_first=0.01, backoff_last=0.02)
 
 
 async def test_a_connection_that_never_says_hello_is_closed() -> None:
     async with node("n1", {}, IMPATIENT) as one, await connect(one.address) as mute:
-        await closed_by_peer(mute)
-        await until(lambda: one._connections == 0)
+        await closed_by_peer(mute, SOON)
+        await until(lambda: one._connections == 0, SOON)
 
 
 async def test_an_accepted_connection_that_falls_silent_is_closed() -> None:
     async with node("n2", {"n1": NOWHERE}, IMPATIENT) as two:
         async with await connect_as(two.address, identity("n1"), "n2") as silent:
-            await until(lambda: two.peers()["n1"].accepted)
-            await closed_by_peer(silent)
-            await until(lambda: not two.peers()["n1"].accepted)
+            await until(lambda: two.peers()["n1"].accepted, SOON)
+            await closed_by_peer(silent, SOON)
+            await until(lambda: not two.peers()["n1"].accepted, SOON)
 
 
 async def test_a_dialed_connection_that_falls_silent_is_closed_and_opened_again() -> None:
@@ -53,13 +56,13 @@ async def test_a_dialed_connection_that_falls_silent_is_closed_and_opened_again(
         async with stream:
             await answer(stream, identity("n2"), admit_all, admission())
             openings.append(stream)
-            await closed_by_peer(stream, 20.0)
+            await closed_by_peer(stream, SOON)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, say_nothing_more)
         address = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
         async with node("n1", {"n2": address}, IMPATIENT):
-            await until(lambda: len(openings) >= 2)
+            await until(lambda: len(openings) >= 2, SOON)
         tasks.cancel_scope.cancel()
 
 
@@ -76,7 +79,7 @@ async def test_a_peer_that_comes_again_replaces_its_older_connection() -> None:
     async with node("n2", {"n1": NOWHERE}, PATIENT) as two:
         older = await connect_as(two.address, identity("n1", boot=1), "n2")
         newer = await connect_as(two.address, identity("n1", boot=2), "n2")
-        await closed_by_peer(older)
-        await until(lambda: two._connections == 1)
+        await closed_by_peer(older, SOON)
+        await until(lambda: two._connections == 1, SOON)
         await older.aclose()
         await newer.aclose()
