@@ -6,7 +6,6 @@ import pytest
 
 from tests.end_to_end.cluster import Cluster, Writer, check_present, wait_for_progress, wait_until
 
-
 SLOW = pytest.mark.slow
 
 
