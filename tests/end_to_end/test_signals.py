@@ -267,7 +267,8 @@ def processes_naming(path: Path) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc, which only Linux has")
-def test_signal_to_the_demo_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chosen", [(0, 4, 5), pytest.param(range(6), marks=pytest.mark.slow)], ids=["three", "all"])
+def test_signal_to_the_demo_leaves_no_process(tmp_path: Path, chosen: Sequence[int]) -> None:
     """SIGINT, SIGTERM and SIGKILL, before there is a leader and while clients write."""
 
     def one(number: int) -> None:
@@ -282,7 +283,7 @@ def test_signal_to_the_demo_leaves_no_process(tmp_path: Path) -> None:
             wait_until(lambda: not processes_naming(data), f"no process of {data} is left", 2.0)
 
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(one, range(6)))
+        list(threads.map(one, chosen))
 
 
 def test_signal_to_the_demo_removes_its_temporary_directory(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from rafty_core.pending import Window
 from tests.simulation.run import SimulationFailure, run
 
 
-@pytest.mark.parametrize("first", range(0, 30, 10))
+MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(10, 50, 10)]
+
+
+@pytest.mark.parametrize("first", [0, *MORE])
 def test_simulation_under_random_faults(first: int) -> None:
     """Safety while everything breaks, liveness once nothing does: invariants I1 to I14, I18, I24 to I27."""
     reports = [run(seed) for seed in range(first, first + 10)]
