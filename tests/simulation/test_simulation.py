@@ -12,7 +12,6 @@ from rafty_core.log import Log
 from rafty_core.pending import Window
 from tests.simulation.run import SimulationFailure, run
 
-
 MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(10, 50, 10)]
 
 
