@@ -27,14 +27,16 @@ class Lines:
         self._most = most
         self._lines: deque[str] = deque()
         self._idle = True
+        self._closed = False
         self._untold = 0
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name=f"rafty lines {descriptor}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"rafty lines {descriptor}", daemon=True)
+        self._thread.start()
 
     def put(self, text: str) -> None:
         """Write this line soon; it is dropped if too many wait. Any thread may call this."""
         with self._changed:
-            if len(self._lines) >= self._most:
+            if len(self._lines) >= self._most or self._closed:
                 self.dropped += 1
                 self._untold += 1
                 return
@@ -46,12 +48,25 @@ class Lines:
         with self._changed:
             return self._changed.wait_for(lambda: self._idle and not self._lines, seconds)
 
+    def close(self, seconds: float) -> bool:
+        """Take no more lines; wait until the others are written, at most this long; whether they are.
+
+        If nobody reads, the thread is left behind.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._idle = True
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._lines)
+                self._changed.wait_for(lambda: self._lines or self._closed)
+                if not self._lines:
+                    return
                 self._idle = False
                 lines = [*self._lines]
                 self._lines.clear()

@@ -88,7 +88,7 @@ async def _talk(settings: Settings) -> int:
         return await _serve(settings, said)
     finally:
         for lines in (said, logged):
-            lines.drain(LAST_WORDS_SECONDS)
+            lines.close(LAST_WORDS_SECONDS)
 
 
 async def _serve(settings: Settings, said: Lines) -> int:

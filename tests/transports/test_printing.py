@@ -26,7 +26,9 @@ def test_lines_are_written_in_order() -> None:
     assert os.read(reader, 4096).decode().splitlines() == [f"line {number}" for number in range(50)]
     os.close(reader)
     lines.put("nobody reads this, and nothing is raised")
-    assert lines.drain(5.0)
+    assert lines.close(5.0)
+    lines.put("too late")
+    assert lines.dropped == 1
     os.close(writer)
 
 
@@ -46,7 +48,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
     said = got[filled:].decode().splitlines()
     assert said == ["first", *(f"line {number}" for number in range(10)), said[-1]]
     assert said[-1].startswith("(90 lines are missing here")
-    assert lines.drain(5.0)
+    assert lines.close(5.0)
     assert not would_block(writer)
     os.close(reader)
     os.close(writer)
