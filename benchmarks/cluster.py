@@ -3,11 +3,13 @@
 Law: *each run starts a new cluster and ends with equal state on its three members, or gives no figure.*
 """
 
+import contextlib
+import secrets
+import shutil
 import socket
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,20 @@ class Run:
     leader_cpu: float | None
 
 
+@contextlib.contextmanager
+def temporary_directory(parent: Path) -> Iterator[Path]:
+    """A directory below `parent` that is gone afterwards, at whatever instruction an interrupt may come."""
+    path = parent / f"rafty-benchmark-{secrets.token_hex(8)}"
+    try:
+        path.mkdir()
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def run_row(row: Row, load: Load, directory: Path, pysyncobj: str | None) -> Run:
     """Run this row once in a temporary directory below `directory`. Raises `BenchmarkError`."""
-    with tempfile.TemporaryDirectory(prefix="rafty-benchmark-", dir=directory, ignore_cleanup_errors=True) as name:
-        data = Path(name)
+    with temporary_directory(directory) as data:
         sync_ms = bare_sync_ms(data)
         with Family() as family:
             if row.system == RAFTY:

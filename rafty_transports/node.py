@@ -164,7 +164,7 @@ class Node:
         """Let the disk finish what was asked for, but not for ever; the store is closed last."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(DISK_GRACE):
             if self._disk is None:
-                await anyio.to_thread.run_sync(self._store.close, abandon_on_cancel=True)
+                await run_in_daemon(self._store.close)
                 return
             self._disk.close()
             while not self._disk.ended:

@@ -144,6 +144,7 @@ async def test_a_stopped_node_says_so_and_a_waiting_call_is_not_left_waiting() -
         async with cluster(network) as nodes:
             leader = leader_of(nodes)
             assert leader is not None
+            await leader.propose(b"first")  # so that nothing but the next command is not committed
             for node in nodes:
                 if node is not leader:
                     network.block(leader.identity.node_id, node.identity.node_id)
