@@ -84,8 +84,8 @@ def run_timers(state: State) -> None:
     if isinstance(role, Leader):
         if state.now >= role.quorum_deadline:
             check_quorum(state, role)
-        elif state.now >= state.writes.oldest_cut + state.config.election_timeout:
-            state.become_follower(state.term, None)  # a leader whose disk stalls commits nothing (fault F118)
+        if state.role is role and state.now >= state.writes.oldest_cut + state.config.election_timeout:
+            state.become_follower(state.term, None)  # a leader whose disk stalls can apply nothing (fault F118)
     elif state.now >= role.deadline and state.may_campaign:
         state.become_pre_candidate()
 
