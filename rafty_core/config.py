@@ -35,6 +35,9 @@ class Config:
     max_result_bytes          all results of one forwarded proposal together; beyond, the origin is told "unknown"
     max_pending_proposals     proposals whose outcome is not known yet
     forward_timeout           how long a follower waits for the outcome of a proposal it forwarded
+    incarnation               under which this node joined; empty for a node that the cluster was bootstrapped with
+    max_pending_reads         reads that wait to be answered, those of other nodes included
+    max_retained_bytes        entries kept beyond a compaction for followers that are just being sent what they lack
     """
 
     id: str
@@ -51,6 +54,9 @@ class Config:
     max_result_bytes: int = 24 * MiB
     max_pending_proposals: int = 65536
     forward_timeout: float = 5.0
+    incarnation: str = ""
+    max_pending_reads: int = 65536
+    max_retained_bytes: int = 256 * MiB
 
     def __post_init__(self) -> None:
         check_node_id(self.id)
@@ -61,7 +67,7 @@ class Config:
             )
         for name in self.__slots__:
             value = getattr(self, name)
-            if name != "id" and not (value > 0 or (name == "max_inflight_bytes" and value == 0)):
+            if name not in ("id", "incarnation") and not (value > 0 or (name == "max_inflight_bytes" and value == 0)):
                 raise ValueError(f"{name} must be above 0, not {value!r}")
         for name in ("max_command_bytes", "max_batch_bytes", "max_proposal_bytes"):
             if getattr(self, name) > LARGEST_MESSAGE:

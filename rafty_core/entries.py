@@ -21,7 +21,12 @@ NO_OP = b"\x00"
 COMMAND = b"\x01"
 """The kind byte of a command of the application; the payload is the command, which Raft never reads."""
 
-KNOWN_KINDS = frozenset((NO_OP[0], COMMAND[0]))
+CONFIGURATION = b"\x02"
+"""The kind byte of a configuration of the cluster; the payload is `Configuration.encode`."""
+
+KNOWN_KINDS = frozenset((NO_OP[0], COMMAND[0], CONFIGURATION[0]))
+
+KIND_NAMES = {NO_OP[0]: "no-op", COMMAND[0]: "command", CONFIGURATION[0]: "configuration"}
 
 LARGEST = 2**63 - 1
 """The largest term, index or sequence number that is accepted from anywhere (fault F28)."""
@@ -29,7 +34,7 @@ LARGEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One log entry as a person reads it. `kind` is "no-op" or "command"."""
+    """One log entry as a person reads it. `kind` is "no-op", "command" or "configuration"."""
 
     index: int
     term: int
@@ -44,7 +49,7 @@ class Batch:
     log's records alike. It is no part of equality. Everything else is fixed at construction.
     """
 
-    __slots__ = ("first", "term", "entries", "packed", "_weight")
+    __slots__ = ("first", "term", "entries", "packed", "_weight", "_kinds")
 
     def __init__(self, first: int, term: int, entries: Sequence[bytes], packed: Any = None) -> None:
         self.first = first
@@ -52,6 +57,7 @@ class Batch:
         self.entries = entries
         self.packed = packed
         self._weight = -1
+        self._kinds: frozenset[int] | None = None
 
     @property
     def weight(self) -> int:
@@ -59,6 +65,13 @@ class Batch:
         if self._weight < 0:
             self._weight = sum(map(len, self.entries))
         return self._weight
+
+    @property
+    def kinds(self) -> frozenset[int]:
+        """The kind bytes that occur among the entries; looked at once. No entry may be empty."""
+        if self._kinds is None:
+            self._kinds = frozenset([entry[0] for entry in self.entries])
+        return self._kinds
 
     @property
     def last(self) -> int:
@@ -91,6 +104,6 @@ class Batch:
 
 
 def commands_of(entries: Sequence[bytes]) -> list[bytes]:
-    """The payloads of the commands among `entries`, in order; no-ops are left out."""
+    """The payloads of the commands among `entries`, in order; entries of Raft's own are left out."""
     kind = COMMAND[0]
     return [entry[1:] for entry in entries if entry[0] == kind]

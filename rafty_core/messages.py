@@ -12,6 +12,7 @@ Order on the wire and limits are the codec's affair; meaning is here.
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from rafty_core.configuration import Configuration
 from rafty_core.entries import Batch
 
 
@@ -31,16 +32,23 @@ class Value:
 
 
 class RequestVote(Value):
-    """A candidate asks for a vote (paper 5.2, Figure 2). Leaves only when the candidate's own vote is durable."""
+    """A candidate asks for a vote (paper 5.2, Figure 2). Leaves only when the candidate's own vote is durable.
 
-    __slots__ = ("sender", "to", "term", "last_log_index", "last_log_term")
+    `transfer`: the leader asked the candidate to take over (thesis 3.10), so that voters need not wait for it to fall
+    silent. It changes nothing else of what a voter looks at.
+    """
 
-    def __init__(self, sender: str, to: str, term: int, last_log_index: int, last_log_term: int) -> None:
+    __slots__ = ("sender", "to", "term", "last_log_index", "last_log_term", "transfer")
+
+    def __init__(
+        self, sender: str, to: str, term: int, last_log_index: int, last_log_term: int, transfer: bool = False
+    ) -> None:
         self.sender = sender
         self.to = to
         self.term = term
         self.last_log_index = last_log_index
         self.last_log_term = last_log_term
+        self.transfer = transfer
 
 
 class RequestVoteResponse(Value):
@@ -224,6 +232,87 @@ class ForwardedProposalResponse(Value):
         self.reason = reason
 
 
+class InstallSnapshot(Value):
+    """A leader offers its snapshot to a follower that lacks entries which are compacted (paper 7, Figure 13).
+
+    Only what the core must know travels here: index and term of the last entry that the snapshot holds, and the
+    configuration there. The follower fetches the bytes if it needs them. A follower that has the snapshot, or needs
+    none, says so by an AppendEntriesResponse: "holds everything up to this index".
+    """
+
+    __slots__ = ("sender", "to", "term", "last_included_index", "last_included_term", "configuration")
+
+    def __init__(
+        self,
+        sender: str,
+        to: str,
+        term: int,
+        last_included_index: int,
+        last_included_term: int,
+        configuration: Configuration,
+    ) -> None:
+        self.sender = sender
+        self.to = to
+        self.term = term
+        self.last_included_index = last_included_index
+        self.last_included_term = last_included_term
+        self.configuration = configuration
+
+
+class InstallSnapshotResponse(Value):
+    """The snapshot of this index was not installed: it could not be fetched, or the leader's term is over."""
+
+    __slots__ = ("sender", "to", "term", "last_included_index")
+
+    def __init__(self, sender: str, to: str, term: int, last_included_index: int) -> None:
+        self.sender = sender
+        self.to = to
+        self.term = term
+        self.last_included_index = last_included_index
+
+
+class TimeoutNow(Value):
+    """The leader hands over: the receiver starts an election at once, without a pre-vote (thesis 3.10)."""
+
+    __slots__ = ("sender", "to", "term")
+
+    def __init__(self, sender: str, to: str, term: int) -> None:
+        self.sender = sender
+        self.to = to
+        self.term = term
+
+
+class ReadIndexRequest(Value):
+    """A node asks the leader up to where the log must be applied for a read to be linearizable (thesis 6.4).
+
+    (`sender`, `boot`, `sequence`) names the request for ever. `lease`: an answer by the leader's lease is good enough.
+    """
+
+    __slots__ = ("sender", "to", "term", "boot", "sequence", "lease")
+
+    def __init__(self, sender: str, to: str, term: int, boot: int, sequence: int, lease: bool) -> None:
+        self.sender = sender
+        self.to = to
+        self.term = term
+        self.boot = boot
+        self.sequence = sequence
+        self.lease = lease
+
+
+class ReadIndexResponse(Value):
+    """The answer to ReadIndexRequest: the read index; 0 if the asked node does not lead, or does so no more."""
+
+    __slots__ = ("sender", "to", "term", "boot", "sequence", "read_index")
+
+    def __init__(self, sender: str, to: str, term: int, boot: int, sequence: int, read_index: int) -> None:
+        self.sender = sender
+        self.to = to
+        self.term = term
+        self.boot = boot
+        self.sequence = sequence
+        self.read_index = read_index
+
+
 FORWARD_OUTCOMES = ("applied", "superseded", "not_leader", "overloaded", "too_large", "unknown")
 
 Message: TypeAlias = (
@@ -237,6 +326,11 @@ Message: TypeAlias = (
     | HeartbeatResponse
     | ForwardedProposal
     | ForwardedProposalResponse
+    | InstallSnapshot
+    | InstallSnapshotResponse
+    | TimeoutNow
+    | ReadIndexRequest
+    | ReadIndexResponse
 )
 
 MESSAGE_TYPES: tuple[type[Message], ...] = (
@@ -250,4 +344,9 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     HeartbeatResponse,
     ForwardedProposal,
     ForwardedProposalResponse,
+    InstallSnapshot,
+    InstallSnapshotResponse,
+    TimeoutNow,
+    ReadIndexRequest,
+    ReadIndexResponse,
 )

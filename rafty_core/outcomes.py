@@ -43,5 +43,17 @@ class Stopped(NotApplied):
     """The node stopped before it accepted the command."""
 
 
+class ChangeRefused(NotApplied):
+    """A change of membership was refused, given up or undone: the members are as they were. `reason` is one word."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class TransferFailed(NotApplied):
+    """Leadership did not go to the wanted node; who leads, the text says. The log is untouched."""
+
+
 class OutcomeUnknown(ProposalError):
     """The command may have been applied, or may still be, or never; this node cannot tell."""

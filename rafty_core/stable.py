@@ -26,7 +26,8 @@ class Snapshot:
 class Stable:
     """The durable state that a store loads: term, vote in that term, snapshot, and the log behind the snapshot.
 
-    `batches` are contiguous and start at `snapshot.index + 1` or before (what the snapshot covers is ignored).
+    `batches` are contiguous and start at `snapshot.index + 1` or before (what the snapshot covers is ignored). The
+    configuration in force is that of the last configuration entry among them, else the snapshot's.
     """
 
     term: int = 0

@@ -4,15 +4,20 @@ Law: *each seam promises little, and says what it does not promise.* rafty bring
 that embeds rafty may bring its own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self, TypeAlias
 
+from rafty_core.configuration import Member
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import Message
 from rafty_core.output import Write
-from rafty_core.stable import Stable
+from rafty_core.stable import Snapshot, Stable
+from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
+
+Travelling: TypeAlias = Message | SnapshotChunk | SnapshotChunkRequest
+"""Everything that a transport carries: what cores say to each other, and the bytes of snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class Identity:
     boot         a durable counter, one more at each start
 
     `bootstrap` is the initial configuration in words ("n1,n2,n3"), so that a refusal can name the difference.
+    `address` is where the node is reached by others, as it says itself ("": it does not say).
     """
 
     cluster_id: str
@@ -32,10 +38,15 @@ class Identity:
     incarnation: str
     boot: int
     bootstrap: str = ""
+    address: str = ""
 
 
 class Refused(Exception):
     """A peer or a request is refused; the text is one sentence that says why and what to do."""
+
+
+class RemovedFromCluster(Refused):
+    """A peer was refused because a committed configuration removed it: it never returns as it is."""
 
 
 class Transport(Protocol):
@@ -52,7 +63,7 @@ class Transport(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None: ...
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Travelling) -> None:
         """Take this message for delivery to `message.to`. Never waits and never raises for a peer's sake.
 
         A message that does not fit (the peer is slow, away or unknown) is dropped, newest first, counted, and reported
@@ -60,11 +71,108 @@ class Transport(Protocol):
         """
         ...
 
-    def __aiter__(self) -> AsyncIterator[Sequence[Message | PeerUnreachable]]:
+    def __aiter__(self) -> AsyncIterator[Sequence[Travelling | PeerUnreachable]]:
         """What came in, in lists: each list is all that has gathered since the last. Ends when the transport closes.
 
         While nobody takes the next list, the transport stops reading: the bound of what it holds is its own.
         """
+        ...
+
+
+class MembersTransport(Transport, Protocol):
+    """A transport that wants to know whom it may reach; one that does not (queues, a broker) needs no more than
+    `Transport`."""
+
+    def set_members(self, members: Sequence[Member], removed: Iterable[Member]) -> None:
+        """These are the members now, with their addresses; those of `removed` are refused, and told why.
+
+        Called at the start and at each change of configuration. A peer that is no member may be heard all the same, if
+        its handshake is right: it may be the newer leader of a configuration that this node has not seen (fault F141).
+        """
+        ...
+
+    async def identify(self, node_id: str, address: str) -> Identity:
+        """Ask who is at this address. Raises `Refused` or `OSError` with one sentence."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """A snapshot that is stored, whole and durable. `size` in bytes and `digest` (hexadecimal) of the whole file."""
+
+    snapshot: Snapshot
+    size: int
+    digest: str
+
+
+class SnapshotWriter(Protocol):
+    """A snapshot that is being written: `write` as to a binary file, then `finish` or `abort`. Blocking."""
+
+    def write(self, data: bytes, /) -> int:
+        """Append these bytes of the state machine's image; returns how many. Raises `OSError`."""
+        ...
+
+    def finish(self) -> SnapshotInfo:
+        """Make it durable under its final name: content synced, renamed, directory synced."""
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind. Harmless after `finish`."""
+        ...
+
+
+class SnapshotReceiver(Protocol):
+    """A snapshot that comes in piece by piece, and goes on where it was when the connection was lost. Blocking."""
+
+    offset: int
+    """How many bytes from the beginning are here."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Take the bytes at `offset`, which must be where the last ones ended. Raises `ValueError` for others."""
+        ...
+
+    def finish(self) -> SnapshotInfo:
+        """Verify size, digest and content, then make it durable under its final name.
+
+        Raises `DamagedSnapshot` (see `storage.errors`) if it is not what was announced; nothing is left then.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind. Harmless after `finish`."""
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Keeps snapshots, each whole or not at all. Methods block; they may be called from any thread, also while the
+    log is being written. Snapshots are named by index and term alone: nothing from the wire becomes a path."""
+
+    def infos(self) -> list[SnapshotInfo]:
+        """What is stored, the newest first. Says nothing of damage that `open` would find."""
+        ...
+
+    def create(self, snapshot: Snapshot) -> SnapshotWriter:
+        """Begin to write the snapshot that the state machine is at."""
+        ...
+
+    def open(self, index: int, term: int) -> BinaryIO:
+        """The state machine's image, to be read once from the beginning; verified before this returns.
+
+        Raises `DamagedSnapshot`, or `LookupError` if it is not here.
+        """
+        ...
+
+    def read(self, index: int, term: int, offset: int, count: int) -> bytes:
+        """Bytes of the whole file, for another node. Raises `LookupError` if it is not here (any more)."""
+        ...
+
+    def receive(self, snapshot: Snapshot, size: int, digest: str) -> SnapshotReceiver:
+        """Begin, or go on, to take in a snapshot of another node: of these bytes exactly. One at a time: the bytes of
+        another one that was begun are dropped."""
+        ...
+
+    def retain(self, most: int, needed: Collection[int] = ()) -> None:
+        """Remove all but the newest `most`, the one that the log starts behind, and those of the indexes `needed`."""
         ...
 
 
@@ -78,6 +186,16 @@ class LogStore(Protocol):
     @property
     def identity(self) -> Identity:
         """Who this node is, with the boot number of this start."""
+        ...
+
+    @property
+    def joined(self) -> bool:
+        """Whether this node joined a cluster that was there; False: the cluster was bootstrapped with it."""
+        ...
+
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """Where the snapshots are kept that the log starts behind."""
         ...
 
     def load(self) -> Stable:
@@ -96,6 +214,15 @@ class LogStore(Protocol):
         """
         ...
 
+    def admit(self, members: Sequence[Member]) -> None:
+        """A committed configuration has these members: who stands there with an incarnation may be met under it, though
+        another one was met before under the same id. Durable before the next `meet` that rests on it returns."""
+        ...
+
+    def met(self) -> dict[str, str]:
+        """The incarnation under which each peer was met, by id."""
+        ...
+
     def close(self) -> None:
         """Release everything. Never raises for what was already durable."""
         ...
@@ -105,13 +232,46 @@ class StateMachine(Protocol):
     """What the commands mean. Must be deterministic: equal commands in equal order give equal results and state.
 
     No clock, no random numbers, no order of sets, no look at the outside. The same command is applied on every node.
+
+    A machine may have more, and is asked for it by name: `snapshot` and `restore` (see `SnapshottingMachine`; without
+    them the log is never compacted), and `applied_index` (see `DurableMachine`).
     """
 
     def apply(self, first_index: int, commands: Sequence[bytes]) -> Sequence[bytes]:
         """Carry out these committed commands, in order; return one result for each.
 
-        `first_index` is the log index of the first of them (indexes in between may belong to entries of Raft's own,
-        so they grow, but need not be dense). A refusal by the business ("no such account") is a returned result. An
-        exception stops the node, and a restart meets the same command again: nothing is skipped.
+        `commands[i]` stands at log index `first_index + i`. Indexes between one call and the next may belong to entries
+        of Raft's own. A refusal by the business ("no such account") is a returned result. An exception stops the node,
+        and a restart meets the same command again: nothing is skipped.
+        """
+        ...
+
+
+class SnapshottingMachine(StateMachine, Protocol):
+    """A machine whose state can be written down and taken over, so that the log can be compacted (thesis 5)."""
+
+    def snapshot(self) -> Callable[[BinaryIO], None]:
+        """Hold on to the state as it is now, quickly; return what writes it down.
+
+        What is returned is called once, in a worker thread, while `apply` goes on: it must write the state of the
+        moment at which `snapshot` was called. An exception of either stops the node.
+        """
+        ...
+
+    def restore(self, source: BinaryIO) -> None:
+        """Take over the state that is read from `source`, in place of all that was. Called in a worker thread, and
+        nothing is applied meanwhile. The content is verified; what raises stops the node."""
+        ...
+
+
+class DurableMachine(StateMachine, Protocol):
+    """A machine that keeps its own state durable, and continues from there after a restart."""
+
+    @property
+    def applied_index(self) -> int:
+        """The log index of the last command whose effect is durable, together with this number (fault F101).
+
+        Read once, when the node starts. After `restore` it must be at least the snapshot's index, which `restore` does
+        not name: keep it in the snapshot.
         """
         ...
