@@ -258,9 +258,12 @@ class SnapshottingMachine(StateMachine, Protocol):
         """
         ...
 
-    def restore(self, source: BinaryIO) -> None:
-        """Take over the state that is read from `source`, in place of all that was. Called in a worker thread, and
-        nothing is applied meanwhile. The content is verified; what raises stops the node."""
+    def restore(self, index: int, source: BinaryIO) -> None:
+        """Take over the state that is read from `source`, in place of all that was: that of applied index `index`.
+
+        Called in a worker thread, and nothing is applied meanwhile. The content is verified; what raises stops the
+        node.
+        """
         ...
 
 
@@ -271,7 +274,6 @@ class DurableMachine(StateMachine, Protocol):
     def applied_index(self) -> int:
         """The log index of the last command whose effect is durable, together with this number (fault F101).
 
-        Read once, when the node starts. After `restore` it must be at least the snapshot's index, which `restore` does
-        not name: keep it in the snapshot.
+        Read once, when the node starts. After `restore` it is the index that `restore` was given.
         """
         ...
