@@ -3,25 +3,43 @@
     output = raft.step(now, *events)
 
 A driver has three rules. Send `output.messages`, whenever you like. Make `output.write` durable, then step
-`Persisted(output.write.seq)`. Carry out `output.apply` in order, then step `Applied(last index, results)`.
+`Persisted(output.write.seq)`. Carry out `output.apply` in order, then step `Applied(last index, results)`. Who compacts
+the log has a fourth: fetch `output.fetch`, then step `SnapshotReceived`.
 
 To understand Raft by this code, read the modules in this order, each docstring first:
 
     entries, messages, events, output, outcomes    the values: what is said, what happens, what is asked for
+    configuration, changes                         who the members are, and the steps from one to the next
     quorum, log, writes, applying, progress        the mechanisms: majorities, the log, durability, flow control
     state                                          Figure 2's state and the four roles
-    election, replication, proposing               the rules, one chapter each
+    election, replication, proposing               the rules, one chapter each: the heart of Raft
+    snapshots, membership, reads, transfer         the rules that let a cluster live for years
     raft                                           the table (role, event) -> rule, the term rule, `step`
+    sessions                                       exactly-once clients, around the state machine
     history, invariants, explain, status           what always holds, told in English, shown
 
 Paper: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version). Thesis: Ongaro,
 "Consensus: Bridging Theory and Practice".
 """
 
+from rafty_core.changes import Change
 from rafty_core.config import Config
-from rafty_core.configuration import Configuration, Member
+from rafty_core.configuration import Configuration, Lease, Member
 from rafty_core.entries import Batch, Entry
-from rafty_core.events import Applied, Campaign, Event, PeerUnreachable, Persisted, Propose
+from rafty_core.events import (
+    Applied,
+    Campaign,
+    ChangeMembership,
+    Event,
+    PeerUnreachable,
+    Persisted,
+    Propose,
+    Read,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotTaken,
+    TransferLeadership,
+)
 from rafty_core.messages import (
     AppendEntries,
     AppendEntriesResponse,
@@ -29,13 +47,19 @@ from rafty_core.messages import (
     ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
+    InstallSnapshot,
+    InstallSnapshotResponse,
     Message,
     PreVote,
     PreVoteResponse,
+    ReadIndexRequest,
+    ReadIndexResponse,
     RequestVote,
     RequestVoteResponse,
+    TimeoutNow,
 )
 from rafty_core.outcomes import (
+    ChangeRefused,
     NotApplied,
     NotLeader,
     OutcomeUnknown,
@@ -44,15 +68,24 @@ from rafty_core.outcomes import (
     Stopped,
     Superseded,
     TooLarge,
+    TransferFailed,
 )
 from rafty_core.output import (
     Committed,
+    Fetch,
     LeaderChanged,
+    MembershipAnswer,
+    MembershipChanged,
     Output,
     PeerContact,
     ProposalAnswer,
     ProtocolViolation,
+    ReadAnswer,
+    Removed,
+    Restore,
     RoleChanged,
+    SnapshotChanged,
+    TransferAnswer,
     Write,
 )
 from rafty_core.raft import Raft
@@ -65,17 +98,26 @@ __all__ = [
     "Applied",
     "Batch",
     "Campaign",
+    "Change",
+    "ChangeMembership",
+    "ChangeRefused",
     "Committed",
     "Config",
     "Configuration",
     "Entry",
     "Event",
+    "Fetch",
     "ForwardedProposal",
     "ForwardedProposalResponse",
     "Heartbeat",
     "HeartbeatResponse",
+    "InstallSnapshot",
+    "InstallSnapshotResponse",
     "LeaderChanged",
+    "Lease",
     "Member",
+    "MembershipAnswer",
+    "MembershipChanged",
     "Message",
     "NotApplied",
     "NotLeader",
@@ -88,19 +130,33 @@ __all__ = [
     "Persisted",
     "PreVote",
     "PreVoteResponse",
-    "Propose",
     "ProposalAnswer",
     "ProposalError",
+    "Propose",
     "ProtocolViolation",
     "Raft",
+    "Read",
+    "ReadAnswer",
+    "ReadIndexRequest",
+    "ReadIndexResponse",
+    "Removed",
     "RequestVote",
     "RequestVoteResponse",
+    "Restore",
     "RoleChanged",
     "Snapshot",
+    "SnapshotChanged",
+    "SnapshotFailed",
+    "SnapshotReceived",
+    "SnapshotTaken",
     "Stable",
     "Status",
     "Stopped",
     "Superseded",
+    "TimeoutNow",
     "TooLarge",
+    "TransferAnswer",
+    "TransferFailed",
+    "TransferLeadership",
     "Write",
 ]

@@ -8,7 +8,7 @@ Paper, Figure 2: "If commitIndex > lastApplied: increment lastApplied, apply log
 from collections import deque
 
 from rafty_core.log import Log
-from rafty_core.output import Committed
+from rafty_core.output import Committed, Restore
 
 MOST_ENTRIES = 16384
 """The most entries in one portion, however small: applying a portion must be short beside an election timeout."""
@@ -17,17 +17,29 @@ MOST_ENTRIES = 16384
 class Applying:
     """`applied` is what the state machine has confirmed, `handed_out` what it was given."""
 
-    __slots__ = ("applied", "handed_out", "_outstanding", "_outstanding_bytes", "_most_bytes")
+    __slots__ = ("applied", "handed_out", "restore", "_outstanding", "_outstanding_bytes", "_most_bytes")
 
     def __init__(self, applied: int, most_bytes: int) -> None:
         self.applied = applied
         self.handed_out = applied
+        self.restore: Restore | None = None  # comes before any further entry
         self._outstanding: deque[tuple[int, int]] = deque()
         self._outstanding_bytes = 0
         self._most_bytes = most_bytes
 
-    def hand_out(self, log: Log, durable: int) -> Committed | None:
-        """The next entries to apply, as many as the bound has room for; None if there are none."""
+    def hand_out(self, log: Log, durable: int) -> Committed | Restore | None:
+        """The next entries to apply, as many as the bound has room for, or the snapshot that stands in their place.
+
+        None if there is nothing, or nothing that is durable: a snapshot that a crash could still take back must not be
+        put into a state machine that keeps its own state (faults F81, F101).
+        """
+        if self.restore is not None:
+            restore = self.restore
+            if durable < restore.index:
+                return None
+            self.restore = None
+            self.handed_out = restore.index
+            return restore
         last = min(log.commit, durable, self.handed_out + MOST_ENTRIES)
         room = self._most_bytes - self._outstanding_bytes
         if self.handed_out >= last or room <= 0:

@@ -21,8 +21,12 @@ from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Standing
 
 
 def on_campaign(state: State, event: Campaign) -> None:
-    """Start an election now, if this node may: it is a voter, and no vote of an earlier life may still bind it."""
-    if state.may_campaign and state.now >= state.no_votes_until:
+    """Start an election now, if this node may: it is a voter, and no vote of an earlier life may still bind it.
+
+    Nor may a promise to a leader that relies on a lease: whoever made one elects nobody, itself included.
+    """
+    bound = state.configuration.lease is not None and state.hears_leader
+    if state.may_campaign and state.now >= state.no_votes_until and not bound:
         state.become_pre_candidate()
 
 
@@ -129,7 +133,10 @@ def ask_for_votes(state: State) -> None:
         state.outbox.extend(PreVote(state.id, to, state.term + 1, log.last_index, log.last_term) for to in others)
     elif _vote_is_durable(state):
         role.asked = True
-        state.outbox.extend(RequestVote(state.id, to, state.term, log.last_index, log.last_term) for to in others)
+        transfer = isinstance(role, Candidate) and role.transfer
+        state.outbox.extend(
+            RequestVote(state.id, to, state.term, log.last_index, log.last_term, transfer) for to in others
+        )
 
 
 def answer_votes(state: State) -> None:

@@ -51,12 +51,14 @@ class Batch:
 
     __slots__ = ("first", "term", "entries", "packed", "_weight", "_kinds")
 
-    def __init__(self, first: int, term: int, entries: Sequence[bytes], packed: Any = None) -> None:
+    def __init__(
+        self, first: int, term: int, entries: Sequence[bytes], packed: Any = None, *, weight: int = -1
+    ) -> None:
         self.first = first
         self.term = term
         self.entries = entries
         self.packed = packed
-        self._weight = -1
+        self._weight = weight
         self._kinds: frozenset[int] | None = None
 
     @property

@@ -6,7 +6,21 @@ Law: *one sentence for each kind, the same in logs, in traces and on the command
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rafty_core.events import Applied, Campaign, Event, PeerUnreachable, Persisted, Propose
+from rafty_core.configuration import Configuration, Member
+from rafty_core.events import (
+    Applied,
+    Campaign,
+    ChangeMembership,
+    Event,
+    PeerUnreachable,
+    Persisted,
+    Propose,
+    Read,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotTaken,
+    TransferLeadership,
+)
 from rafty_core.messages import (
     AppendEntries,
     AppendEntriesResponse,
@@ -14,17 +28,60 @@ from rafty_core.messages import (
     ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
+    InstallSnapshot,
+    InstallSnapshotResponse,
     PreVote,
     PreVoteResponse,
+    ReadIndexRequest,
+    ReadIndexResponse,
     RequestVote,
     RequestVoteResponse,
+    TimeoutNow,
 )
-from rafty_core.output import LeaderChanged, Notice, PeerContact, ProtocolViolation, RoleChanged
+from rafty_core.output import (
+    LeaderChanged,
+    MembershipChanged,
+    Notice,
+    PeerContact,
+    ProtocolViolation,
+    Removed,
+    RoleChanged,
+    SnapshotChanged,
+)
 
 
 def explain(what: Event | Notice) -> str:
     """What this message, event or notice says, as one sentence without a full stop."""
     return SENTENCES[type(what)](what)
+
+
+def describe(configuration: Configuration) -> str:
+    """Who the members are, in words: "voters n1, n2, n3; learner n4"."""
+    groups = [("voters", configuration.voters), ("outgoing voters", configuration.outgoing)]
+    groups += [("learners", configuration.learners), ("learners-to-be", configuration.learners_next)]
+    text = "; ".join(f"{name} {_ids(members)}" for name, members in groups if members) or "nobody"
+    goal = configuration.goal
+    return text if goal is None else f"{text}; on the way to voters {_ids(goal.voters)}"
+
+
+def _ids(members: tuple[Member, ...]) -> str:
+    return ", ".join(member.id for member in members)
+
+
+def _changes(event: ChangeMembership) -> str:
+    return ", ".join(f"{change.kind.replace('_', ' ')} {change.member.id}" for change in event.changes) or "nothing"
+
+
+def _membership(notice: MembershipChanged) -> str:
+    state = "committed" if notice.committed else "in force, not committed yet"
+    return f"has a configuration at index {notice.index} ({state}): {describe(notice.configuration)}"
+
+
+def _read_index(response: ReadIndexResponse) -> str:
+    request = f"request {response.boot}.{response.sequence}"
+    if response.read_index == 0:
+        return f"{response.sender} tells {response.to} that it cannot confirm the reads of {request}"
+    return f"{response.sender} tells {response.to} that the reads of {request} are right from {response.read_index} on"
 
 
 def _entries(message: AppendEntries) -> str:
@@ -51,7 +108,10 @@ def _log(request: RequestVote | PreVote) -> str:
 
 
 SENTENCES: Mapping[type[Event | Notice], Callable[[Any], str]] = {
-    RequestVote: lambda m: f"{m.sender} asks {m.to} for its vote in term {m.term}; {_log(m)}",
+    RequestVote: lambda m: (
+        f"{m.sender} asks {m.to} for its vote in term {m.term}{', as its leader asked it to' if m.transfer else ''}; "
+        f"{_log(m)}"
+    ),
     RequestVoteResponse: lambda m: f"{m.sender} {_verdict(m)} {m.to} its vote in term {m.term}",
     PreVote: lambda m: f"{m.sender} asks {m.to} whether it could win term {m.term}; {_log(m)}",
     PreVoteResponse: lambda m: f"{m.sender}, in term {m.term}, {_verdict(m)} {m.to} a pre-vote for {m.requested_term}",
@@ -66,6 +126,27 @@ SENTENCES: Mapping[type[Event | Notice], Callable[[Any], str]] = {
         f"{m.sender} forwards {len(m.commands)} commands to {m.to} for term {m.term} as request {m.boot}.{m.sequence}"
     ),
     ForwardedProposalResponse: lambda m: f"{m.sender} tells {m.to} that request {m.boot}.{m.sequence} is {m.outcome}",
+    InstallSnapshot: lambda m: (
+        f"{m.sender}, leader of term {m.term}, offers {m.to} its snapshot up to entry {m.last_included_index} of term "
+        f"{m.last_included_term}"
+    ),
+    InstallSnapshotResponse: lambda m: (
+        f"{m.sender} tells {m.to} in term {m.term} that the snapshot at {m.last_included_index} is not installed"
+    ),
+    TimeoutNow: lambda m: f"{m.sender}, leader of term {m.term}, asks {m.to} to take over",
+    ReadIndexRequest: lambda m: (
+        f"{m.sender} asks {m.to}, leader of term {m.term}, from where on it may read, as request {m.boot}.{m.sequence}"
+    ),
+    ReadIndexResponse: _read_index,
+    Read: lambda e: f"the application asks for a read, {e.mode.replace('_', ' ')}",
+    ChangeMembership: lambda e: f"the application asks for a change of members: {_changes(e)}",
+    TransferLeadership: lambda e: f"the application asks to transfer leadership to {e.target or 'the best voter'}",
+    SnapshotTaken: lambda e: f"a snapshot at {e.index} is durable",
+    SnapshotReceived: lambda e: f"the snapshot at {e.index} is here",
+    SnapshotFailed: lambda e: f"the snapshot at {e.index} cannot be had",
+    MembershipChanged: _membership,
+    SnapshotChanged: lambda n: f"{'installed' if n.installed else 'took'} a snapshot at {n.index}",
+    Removed: lambda n: f"was removed from the cluster by the configuration at index {n.index}",
     Propose: lambda e: f"the application proposes {len(e.commands)} commands",
     Campaign: lambda e: "the application calls for an election",
     Persisted: lambda e: f"writes up to number {e.seq} are durable",

@@ -11,7 +11,7 @@ committed, and for whom each vote was given. Both are for tests and simulations;
 from rafty_core.config import Config
 from rafty_core.history import History, Image, InvariantViolation
 from rafty_core.messages import AppendEntriesResponse, Message, RequestVote, RequestVoteResponse
-from rafty_core.output import Output, Write
+from rafty_core.output import Output, Restore, Write
 from rafty_core.quorum import majority
 from rafty_core.raft import Raft
 from rafty_core.stable import Stable
@@ -40,7 +40,7 @@ class NodeInvariants:
     def __init__(self, raft: Raft) -> None:
         state = state_of(raft)
         self.id = state.id
-        self.history = History(state.log.snapshot_index)
+        self.history = History(state.log.base_index)
         self._entries: list[bytes] = []
         self._runs: list[tuple[int, int]] = []
         self._led_term = 0
@@ -61,7 +61,7 @@ class NodeInvariants:
 
     def _check_monotonicity(self, state: State) -> None:
         """I6: term, commit, applied and snapshot index never fall; a vote never changes within its term."""
-        now = (state.term, state.log.commit, state.applying.applied, state.log.snapshot_index)
+        now = (state.term, state.log.commit, state.applying.applied, state.log.base_index)
         before, self._before = self._before, now
         if any(new < old for new, old in zip(now, before, strict=True)):
             raise InvariantViolation("I6", f"{self.id}: (term, commit, applied, snapshot) {before} fall to {now}")
@@ -72,7 +72,7 @@ class NodeInvariants:
     def _check_bounds(self, state: State) -> None:
         """I7: snapshot index <= applied <= commit <= last index; what is durable is in the log, too."""
         log, applying = state.log, state.applying
-        chain = (log.snapshot_index, applying.applied, applying.handed_out, log.commit, log.last_index)
+        chain = (log.base_index, applying.applied, applying.handed_out, log.commit, log.last_index)
         if sorted(chain) != list(chain):
             raise InvariantViolation("I7", f"{self.id}: snapshot, applied, handed out, commit, last are {chain}")
         if state.writes.index > log.last_index or applying.handed_out > state.writes.index:
@@ -167,7 +167,7 @@ class ClusterInvariants:
         require("I1", isinstance(state.role, Follower), f"{state.id} starts as {state.role.name}")
         node = self._nodes[state.id] = NodeInvariants(raft)
         require("I20", node.history.hashes == image.hashes, f"{state.id} starts with another log than it stored")
-        self._commits[state.id] = self._handed_out[state.id] = state.log.snapshot_index
+        self._commits[state.id] = self._handed_out[state.id] = state.log.base_index
 
     def crashed(self, node_id: str) -> None:
         """A node is gone, with everything that was not durable."""
@@ -263,6 +263,9 @@ class ClusterInvariants:
     def _check_applied(self, node_id: str, output: Output) -> None:
         """I5, State Machine Safety: each life applies what was committed, from its start, without gap or repetition."""
         for committed in output.apply:
+            if isinstance(committed, Restore):
+                self._handed_out[node_id] = committed.index
+                continue
             first = self._handed_out[node_id] + 1
             if committed.first != first or committed.entries != self.committed[first - 1 : committed.last]:
                 raise InvariantViolation("I5", f"{node_id} applies {committed.first}..{committed.last} wrongly")

@@ -2,15 +2,20 @@
 
 Law: *an entry at or below the commit index never changes* (paper 5.4). Everything above it may still be replaced.
 
-The log starts behind a snapshot (index 0, term 0 for a fresh cluster). What is durable is not known here but in
-`writes.py`; what is applied, in `applying.py`.
+The log starts behind its base, an entry that is not here any more (index 0, term 0 for a fresh cluster): what the
+newest snapshot holds may go, and the newest part of it may stay a while for followers that need it. What is durable is
+not known here but in `writes.py`; what is applied, in `applying.py`.
+
+Configurations are entries too, and each is in force from the moment it stands here (thesis 4.1); `configurations`
+follows every change of the log, so that a truncation takes a configuration back (fault F58).
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from rafty_core.entries import Batch
+from rafty_core.configuration import Configuration
+from rafty_core.entries import CONFIGURATION, Batch
 
 RECENT_BATCHES = 64
 """How many of the newest batches are kept as they were built or received, so that each is encoded only once."""
@@ -20,32 +25,74 @@ MOST_ENTRIES = 4096
 
 
 class Compacted(LookupError):
-    """The entry is covered by the snapshot; its term is not known any more."""
+    """The entry is gone; a snapshot holds what it did. Its term is not known any more."""
 
 
 class Unavailable(LookupError):
     """The log does not reach that far."""
 
 
+class Configurations:
+    """The configurations by the log indexes from which on they are in force; the first is the base's."""
+
+    __slots__ = ("_indexes", "_configurations", "index", "newest")
+
+    def __init__(self, index: int, configuration: Configuration) -> None:
+        self.restore(index, configuration)
+
+    def restore(self, index: int, configuration: Configuration) -> None:
+        """Start anew: this one is in force, and nothing before or after it is known."""
+        self._indexes = [index]
+        self._configurations = [configuration]
+        self.index = index  # of the newest
+        self.newest = configuration
+
+    def append(self, index: int, configuration: Configuration) -> None:
+        """This one stands at `index`, behind all others."""
+        self._indexes.append(index)
+        self._configurations.append(configuration)
+        self.index, self.newest = index, configuration
+
+    def at(self, index: int) -> tuple[int, Configuration]:
+        """The configuration that is in force at this log index, and the index where it stands."""
+        position = max(bisect_right(self._indexes, index) - 1, 0)
+        return self._indexes[position], self._configurations[position]
+
+    def truncate_from(self, first: int) -> None:
+        """Entries from `first` on are gone; so are the configurations among them, however many (fault F58)."""
+        while self._indexes[-1] >= first and len(self._indexes) > 1:
+            self._indexes.pop()
+            self._configurations.pop()
+        self.index, self.newest = self._indexes[-1], self._configurations[-1]
+
+    def compact(self, index: int) -> None:
+        """Nothing before the one in force at `index` is needed any more."""
+        position = max(bisect_right(self._indexes, index) - 1, 0)
+        del self._indexes[:position]
+        del self._configurations[:position]
+
+
 class Log:
-    """A window of the log: entries `first_index` to `last_index`, behind a snapshot's last entry."""
+    """A window of the log: entries `first_index` to `last_index`, behind the entry at `base_index`."""
 
     __slots__ = (
-        "snapshot_index",
-        "snapshot_term",
+        "base_index",
+        "base_term",
         "commit",
         "last_index",
+        "configurations",
         "_entries",
         "_run_firsts",
         "_run_terms",
         "_recent",
     )
 
-    def __init__(self, snapshot_index: int = 0, snapshot_term: int = 0) -> None:
-        self.snapshot_index = snapshot_index
-        self.snapshot_term = snapshot_term
-        self.commit = snapshot_index
-        self.last_index = snapshot_index  # of the last entry; the snapshot's if there is none
+    def __init__(self, base_index: int = 0, base_term: int = 0, configuration: Configuration | None = None) -> None:
+        self.base_index = base_index
+        self.base_term = base_term
+        self.commit = base_index
+        self.last_index = base_index  # of the last entry; the base if there is none
+        self.configurations = Configurations(base_index, configuration or Configuration())
         self._entries: list[bytes] = []
         self._run_firsts: list[int] = []  # terms never fall along the log, so they are kept as runs:
         self._run_terms: list[int] = []  # entries from _run_firsts[i] on have term _run_terms[i]
@@ -53,29 +100,29 @@ class Log:
 
     @property
     def first_index(self) -> int:
-        """Index of the first entry that is still here (or would be)."""
-        return self.snapshot_index + 1
+        """Index of the first entry that is here (or would be)."""
+        return self.base_index + 1
 
     @property
     def last_term(self) -> int:
-        """Term of the last entry; the snapshot's term if there is none."""
-        return self._run_terms[-1] if self._run_terms else self.snapshot_term
+        """Term of the last entry; the base's term if there is none."""
+        return self._run_terms[-1] if self._run_terms else self.base_term
 
     def term(self, index: int) -> int:
-        """Term of the entry at `index`. Raises `Compacted` below the snapshot, `Unavailable` beyond the end."""
+        """Term of the entry at `index`. Raises `Compacted` below the base, `Unavailable` beyond the end."""
         if index > self.last_index:
             raise Unavailable(f"index {index} is beyond the last index {self.last_index}")
-        if index <= self.snapshot_index:
-            if index < self.snapshot_index:
-                raise Compacted(f"index {index} is covered by the snapshot at {self.snapshot_index}")
-            return self.snapshot_term
+        if index <= self.base_index:
+            if index < self.base_index:
+                raise Compacted(f"index {index} was compacted, with all up to {self.base_index}")
+            return self.base_term
         if index >= self._run_firsts[-1]:
             return self._run_terms[-1]
         return self._run_terms[bisect_right(self._run_firsts, index) - 1]
 
     def matches(self, index: int, term: int) -> bool:
         """Whether the entry at `index` is known here and has this term (paper 5.3, the consistency check)."""
-        return self.snapshot_index <= index <= self.last_index and self.term(index) == term
+        return self.base_index <= index <= self.last_index and self.term(index) == term
 
     def run_end(self, index: int) -> int:
         """Index of the last entry of the run of equal terms that the entry at `index` belongs to."""
@@ -85,10 +132,10 @@ class Log:
     def slice(self, first: int, last: int) -> list[bytes]:
         """The entries `first` to `last`, both included. Raises `Compacted` or `Unavailable` if not all are here."""
         if first < self.first_index:
-            raise Compacted(f"index {first} is covered by the snapshot at {self.snapshot_index}")
+            raise Compacted(f"index {first} was compacted, with all up to {self.base_index}")
         if last > self.last_index:
             raise Unavailable(f"index {last} is beyond the last index {self.last_index}")
-        return self._entries[first - self.first_index : last - self.snapshot_index]
+        return self._entries[first - self.first_index : last - self.base_index]
 
     def slice_of_bytes(self, first: int, last: int, most_bytes: int) -> tuple[list[bytes], int]:
         """As many of the entries `first` to `last` as weigh `most_bytes`, but at least one, and their weight."""
@@ -106,14 +153,22 @@ class Log:
         batch = self._recent.get(first)
         if batch is None or (batch.weight > most_bytes and len(batch.entries) > 1):
             last = min(self.run_end(first), first + MOST_ENTRIES - 1)
-            entries, _ = self.slice_of_bytes(first, last, most_bytes)
-            batch = Batch(first, self.term(first), entries)
+            entries, weight = self.slice_of_bytes(first, last, most_bytes)
+            batch = Batch(first, self.term(first), entries, weight=weight)
             self._remember(batch)
         return batch
 
     def append(self, term: int, entries: Sequence[bytes]) -> None:
-        """Append entries of a leader's own at the end (paper 5.3: "appends the command to its log")."""
+        """Append entries of a leader's own at the end (paper 5.3: "appends the command to its log").
+
+        None of them is a configuration: those go through `append_configuration`.
+        """
         self._extend(term, entries)
+
+    def append_configuration(self, term: int, configuration: Configuration) -> None:
+        """Append a configuration at the end; it is in force from now on."""
+        self._extend(term, [CONFIGURATION + configuration.encode()])
+        self.configurations.append(self.last_index, configuration)
 
     def replace_from(self, batch: Batch) -> None:
         """Put the batch in the place of everything from its first index on. Raises `ValueError` for a broken call.
@@ -126,6 +181,10 @@ class Log:
         if batch.first <= self.last_index:
             self._truncate_from(batch.first)
         self._extend(batch.term, batch.entries)
+        if CONFIGURATION[0] in batch.kinds:
+            for index, entry in enumerate(batch.entries, batch.first):
+                if entry[0] == CONFIGURATION[0]:
+                    self.configurations.append(index, Configuration.decode(entry[1:]))
         self._remember(batch)
 
     def commit_to(self, index: int) -> None:
@@ -133,6 +192,30 @@ class Log:
         if index > self.last_index:
             raise ValueError(f"cannot commit {index}, the last index is {self.last_index}")
         self.commit = max(self.commit, index)
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, which a snapshot holds. Raises `ValueError` unless all are committed.
+
+        Nothing is left to do if they are gone already; `index` below the base is a broken call.
+        """
+        if not self.base_index <= index <= self.commit:
+            raise ValueError(f"cannot compact up to {index}: base {self.base_index}, commit {self.commit}")
+        term = self.term(index)
+        del self._entries[: index - self.base_index]
+        gone = bisect_right(self._run_firsts, index + 1) - 1 if index < self.last_index else len(self._run_firsts)
+        del self._run_firsts[: max(gone, 0)]
+        del self._run_terms[: max(gone, 0)]
+        if self._run_firsts:
+            self._run_firsts[0] = index + 1
+        self.base_index, self.base_term = index, term
+        self.configurations.compact(index)
+        self._recent = {first: batch for first, batch in self._recent.items() if first > index}
+
+    def restore(self, index: int, term: int, configuration: Configuration) -> None:
+        """Put a snapshot in the place of everything (Figure 13, step 7: "Discard the entire log")."""
+        if index <= self.commit:
+            raise ValueError(f"cannot restore a snapshot at {index}: everything up to {self.commit} is committed here")
+        self.__init__(index, term, configuration)  # type: ignore[misc]
 
     def is_up_to_date(self, last_log_index: int, last_log_term: int) -> bool:
         """Whether a log that ends so is at least as up-to-date as this one.
@@ -158,9 +241,9 @@ class Log:
     def find_conflict_by_term(self, index: int, term: int) -> int:
         """The largest index at or below `index` whose term is at most `term`: the last that may still agree.
 
-        Below the snapshot and beyond the end terms are not known; the search stops there and returns that index.
+        Below the base and beyond the end terms are not known; the search stops there and returns that index.
         """
-        while self.snapshot_index <= index <= self.last_index:
+        while self.base_index <= index <= self.last_index:
             if self.term(index) <= term:
                 return index
             run = bisect_right(self._run_firsts, index) - 1
@@ -179,6 +262,7 @@ class Log:
     def _truncate_from(self, first: int) -> None:
         del self._entries[first - self.first_index :]
         self.last_index = first - 1
+        self.configurations.truncate_from(first)
         while self._run_firsts and self._run_firsts[-1] >= first:
             self._run_firsts.pop()
             self._run_terms.pop()

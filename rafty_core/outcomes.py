@@ -55,5 +55,13 @@ class TransferFailed(NotApplied):
     """Leadership did not go to the wanted node; who leads, the text says. The log is untouched."""
 
 
+class SessionExpired(NotApplied):
+    """The session is gone (unused for too long, or closed), and this command was never run: open another session.
+
+    A command that was already under way when its session was found to be gone may have been run before: that is
+    `OutcomeUnknown`.
+    """
+
+
 class OutcomeUnknown(ProposalError):
     """The command may have been applied, or may still be, or never; this node cannot tell."""

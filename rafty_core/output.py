@@ -20,12 +20,12 @@ class Write(Value):
 
     Several writes may share one fsync. Within one, the parts take effect in this order:
 
-    snapshot   not None: this is the newest snapshot from now on; its bytes are durable already, under its index and term
-    installs   the snapshot came from a leader: everything stored of the log goes (Figure 13, step 7)
-    compact_to the log up to this index may go, whenever that is convenient; 0: nothing new may
-    term, vote always given, and replace what is stored (the vote belongs to that term; None is no vote)
-    batches    replace everything stored at the first batch's first index and after it; they are contiguous. Empty:
-               the log stays as it is
+    snapshot    not None: this is the newest snapshot from now on; its bytes are durable already, under its index
+    installs    the snapshot came from a leader: everything stored of the log goes (Figure 13, step 7)
+    term, vote  always given, and replace what is stored (the vote belongs to that term; None is no vote)
+    batches     replace everything stored at the first batch's first index and after it; they are contiguous. Empty:
+                the log stays as it is
+    compact_to  the log up to this index may go, whenever that is convenient; 0: nothing new may
     """
 
     __slots__ = ("seq", "term", "vote", "batches", "snapshot", "installs", "compact_to")

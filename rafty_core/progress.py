@@ -2,15 +2,17 @@
 
 Law: *match only grows, on proof; next is a guess above it* (paper, Figure 2: matchIndex, nextIndex).
 
-Two flow states. *Probe*: the guess may be wrong, so one append at a time. *Replicate*: appends are pipelined, next
-runs ahead of the acknowledgements, and a window bounds what is in flight (thesis 10.2.1). All changes go through a few
-verbs; nothing outside assigns.
+Three flow states. *Probe*: the guess may be wrong, so one append at a time. *Replicate*: appends are pipelined, next
+runs ahead of the acknowledgements, and a window bounds what is in flight (thesis 10.2.1). *Snapshot*: what the follower
+lacks is compacted, so it was offered a snapshot and fetches it; no appends go out. All changes go through a few verbs;
+nothing outside assigns.
 """
 
 from collections import deque
 
 PROBE = "probe"
 REPLICATE = "replicate"
+SNAPSHOT = "snapshot"
 
 
 class Inflights:
@@ -55,7 +57,24 @@ class Inflights:
 class Progress:
     """What a leader knows of one follower."""
 
-    __slots__ = ("match", "next", "state", "paused", "nudged", "sent_commit", "contact", "reachable", "inflights")
+    __slots__ = (
+        "match",
+        "next",
+        "state",
+        "paused",
+        "nudged",
+        "sent_commit",
+        "contact",
+        "heard",
+        "reachable",
+        "inflights",
+        "pending_snapshot",
+        "round",
+        "round_time",
+        "removed_at",
+        "told_round",
+        "told_until",
+    )
 
     def __init__(self, next_index: int, inflights: Inflights, now: float = 0.0) -> None:
         self.match = 0
@@ -64,31 +83,66 @@ class Progress:
         self.paused = False  # a probe is on its way; wait for its answer, or for a heartbeat's
         self.nudged = False  # an append must go out even if it carries nothing new
         self.sent_commit = 0  # the newest commit index that an append carried there
-        self.contact = now  # when the follower was last heard, in this term
+        self.contact = now  # when the follower was last heard, in this term, or when the term began
+        self.heard = False  # whether it was heard in this term at all
         self.reachable = True
         self.inflights = inflights
+        self.pending_snapshot = 0  # index of the first snapshot that was offered, while it is being fetched
+        self.round = 0  # the newest round of heartbeats that it answered
+        self.round_time = -float("inf")  # when that round was handed out
+        self.removed_at = 0  # index of the configuration that dropped it, if it is still to be told
+        self.told_round = 0  # the round that tells it; 0: none does yet
+        self.told_until = float("inf")  # when to give that up
 
     @property
     def is_paused(self) -> bool:
         """Whether no append may be sent now."""
-        return self.paused if self.state == PROBE else self.inflights.full
+        if self.state == REPLICATE:
+            return self.inflights.full
+        return self.paused or self.state == SNAPSHOT
 
     def become_probe(self) -> None:
-        """Nothing is certain any more but `match`: try from there, one append at a time."""
+        """Nothing is certain any more but `match` (and a snapshot that was sent): try from there, one at a time."""
+        self.next = max(self.match, self.pending_snapshot) + 1
+        self.pending_snapshot = 0
         self.state = PROBE
         self.paused = False
-        self.next = self.match + 1
         self.inflights.reset()
+
+    def become_snapshot(self, index: int) -> None:
+        """The follower was offered the snapshot at `index`; nothing else is sent until it has it, or says it failed."""
+        self.state = SNAPSHOT
+        self.paused = False
+        self.pending_snapshot = index
+        self.next = index + 1
+        self.inflights.reset()
+
+    def snapshot_failed(self) -> None:
+        """The follower could not get the snapshot: try from `match`, and not before it is heard again."""
+        if self.state == SNAPSHOT:
+            self.pending_snapshot = 0
+            self.become_probe()
+            self.paused = True
 
     def become_replicate(self) -> None:
         """The logs are known to agree up to `match`: stream from there."""
         self.state = REPLICATE
         self.paused = False
+        self.pending_snapshot = 0
         self.next = self.match + 1
         self.inflights.reset()
 
+    def dropped(self, index: int) -> None:
+        """The configuration at `index` has this peer no more; it is still to be told."""
+        self.removed_at = index
+        self.told_round = 0
+        self.told_until = float("inf")
+
     def acknowledge(self, index: int) -> bool:
-        """The follower holds everything up to `index`. Returns whether that is news. Never lowers anything (F41)."""
+        """The follower holds everything up to `index`. Returns whether that is news. Never lowers anything (F41).
+
+        Of a follower that fetches a snapshot, `next` waits behind it until the snapshot is there, or something newer.
+        """
         self.inflights.free_to(index)
         self.next = max(self.next, index + 1)
         if index <= self.match:
@@ -102,6 +156,8 @@ class Progress:
 
         Returns False for a refusal that later news has overtaken (it must not move anything, fault F41).
         """
+        if self.state == SNAPSHOT:
+            return False
         if self.state == REPLICATE:
             if rejected <= self.match:
                 return False
@@ -132,4 +188,4 @@ class Progress:
         if that is full. Its answer, an acknowledgement or a refusal, frees the window.
         """
         self.paused = False
-        self.nudged = self.match < last_index or self.state == PROBE
+        self.nudged = self.match < last_index or self.state != REPLICATE

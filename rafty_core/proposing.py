@@ -32,6 +32,8 @@ def on_propose(state: State, event: Propose) -> Message | None:
     leader = state.role.leader
     if not event.commands:
         _answer(state, event.token, None)
+    elif isinstance(state.role, Leader) and state.role.transfer is not None:
+        _answer(state, event.token, NotLeader(describe_no_leader(state)))
     elif refusal is not None:
         _answer(state, event.token, refusal)
     elif leader is None:
@@ -60,8 +62,8 @@ def on_forwarded_proposal(state: State, message: ForwardedProposal) -> Message |
         return _response(state, origin, "unknown", reason="the leader was restarted")
     if not proposals.admit(origin):
         return None
-    if not isinstance(leader, Leader) or message.term != state.term:
-        hint = leader.leader or ""
+    if not isinstance(leader, Leader) or message.term != state.term or leader.transfer is not None:
+        hint = "" if isinstance(leader, Leader) and leader.transfer is not None else leader.leader or ""
         return _response(state, origin, "not_leader", leader_hint=hint, reason=describe_no_leader(state))
     too_large = _too_large(state, message.commands)
     if too_large is not None:
@@ -94,14 +96,22 @@ def on_applied(state: State, event: Applied) -> None:
     """Answer every proposal that the application of these entries decides."""
     applied = JustApplied(state.applying.applied + 1, event.index, event.results)
     state.applying.confirm(event.index)
-    if applied.last < applied.first:
-        return
+    if applied.last < max(applied.first, state.log.base_index):
+        return  # nothing new, or entries that a snapshot has taken the place of since
     for proposal, whole in state.proposals.decided_by(applied, state.log):
         if proposal.origin is not None:
             state.outbox.append(_decided(state, proposal.origin, proposal.results, whole))
         else:
             error = None if whole else Superseded("another leader's entry was committed in its place")
             state.answers.append(ProposalAnswer(proposal.token, proposal.applied, proposal.results, error))
+
+
+def forget_outcome(state: State, proposal: Accepted, reason: str) -> None:
+    """Nobody can tell any more what became of this proposal."""
+    if proposal.origin is not None:
+        state.outbox.append(_response(state, proposal.origin, "unknown", reason=reason))
+    else:
+        state.answers.append(ProposalAnswer(proposal.token, 0, (), OutcomeUnknown(reason)))
 
 
 # --------------------------------------------------------------------- rules
@@ -209,6 +219,8 @@ def _error(message: ForwardedProposalResponse) -> ProposalError | None:
 
 def describe_no_leader(state: State) -> str:
     """Why there is no leader here to turn to, in one sentence."""
+    if isinstance(state.role, Leader) and state.role.transfer is not None:
+        return f"{state.id} is handing leadership over to {state.role.transfer.target}"
     if state.role.leader is not None:
         return f"{state.role.leader} leads term {state.term}"
     role, term = state.role.name, state.term

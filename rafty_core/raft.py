@@ -9,17 +9,23 @@ its reason, and a test checks that both together are complete.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from rafty_core import election, proposing, replication
+from rafty_core import calls, election, membership, proposing, reads, replication, snapshots, transfer
 from rafty_core.config import Config
-from rafty_core.entries import COMMAND, Entry
+from rafty_core.configuration import Configuration
+from rafty_core.entries import KIND_NAMES, Entry
 from rafty_core.events import (
-    LOCAL_EVENT_TYPES,
     Applied,
     Campaign,
+    ChangeMembership,
     Event,
     PeerUnreachable,
     Persisted,
     Propose,
+    Read,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotTaken,
+    TransferLeadership,
 )
 from rafty_core.messages import (
     MESSAGE_TYPES,
@@ -29,14 +35,19 @@ from rafty_core.messages import (
     ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
+    InstallSnapshot,
+    InstallSnapshotResponse,
     Message,
     PreVote,
     PreVoteResponse,
+    ReadIndexRequest,
+    ReadIndexResponse,
     RequestVote,
     RequestVoteResponse,
+    TimeoutNow,
 )
 from rafty_core.output import Output, ProtocolViolation
-from rafty_core.stable import Stable
+from rafty_core.stable import Snapshot, Stable
 from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Random, Role, Standing, State
 from rafty_core.status import Status, status_of
 from rafty_core.violation import Violation, check_message
@@ -91,6 +102,48 @@ TABLE: Mapping[Pair, Handler] = {
     (PreCandidate, ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
     (Candidate,    ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
     (Leader,       ForwardedProposalResponse): proposing.on_forwarded_proposal_response,
+    # snapshots
+    (Follower,     InstallSnapshot):          snapshots.on_install_snapshot,
+    (PreCandidate, InstallSnapshot):          snapshots.on_install_snapshot,
+    (Candidate,    InstallSnapshot):          snapshots.on_install_snapshot,
+    (Leader,       InstallSnapshot):          snapshots.on_install_snapshot,
+    (Leader,       InstallSnapshotResponse):  snapshots.on_install_snapshot_response,
+    (Follower,     SnapshotTaken):            snapshots.on_snapshot_taken,
+    (PreCandidate, SnapshotTaken):            snapshots.on_snapshot_taken,
+    (Candidate,    SnapshotTaken):            snapshots.on_snapshot_taken,
+    (Leader,       SnapshotTaken):            snapshots.on_snapshot_taken,
+    (Follower,     SnapshotReceived):         snapshots.on_snapshot_received,
+    (PreCandidate, SnapshotReceived):         snapshots.on_snapshot_received,
+    (Candidate,    SnapshotReceived):         snapshots.on_snapshot_received,
+    (Leader,       SnapshotReceived):         snapshots.on_snapshot_received,
+    (Follower,     SnapshotFailed):           snapshots.on_snapshot_failed,
+    (PreCandidate, SnapshotFailed):           snapshots.on_snapshot_failed,
+    (Candidate,    SnapshotFailed):           snapshots.on_snapshot_failed,
+    (Leader,       SnapshotFailed):           snapshots.on_snapshot_failed,
+    # reads
+    (Follower,     Read):                     reads.on_read,
+    (PreCandidate, Read):                     reads.on_read,
+    (Candidate,    Read):                     reads.on_read,
+    (Leader,       Read):                     reads.on_read,
+    (Follower,     ReadIndexRequest):         reads.on_read_index_request,
+    (PreCandidate, ReadIndexRequest):         reads.on_read_index_request,
+    (Candidate,    ReadIndexRequest):         reads.on_read_index_request,
+    (Leader,       ReadIndexRequest):         reads.on_read_index_request,
+    (Follower,     ReadIndexResponse):        reads.on_read_index_response,
+    (PreCandidate, ReadIndexResponse):        reads.on_read_index_response,
+    (Candidate,    ReadIndexResponse):        reads.on_read_index_response,
+    (Leader,       ReadIndexResponse):        reads.on_read_index_response,
+    # membership and transfer
+    (Follower,     ChangeMembership):         membership.on_change_membership,
+    (PreCandidate, ChangeMembership):         membership.on_change_membership,
+    (Candidate,    ChangeMembership):         membership.on_change_membership,
+    (Leader,       ChangeMembership):         membership.on_change_membership,
+    (Follower,     TransferLeadership):       transfer.on_transfer_leadership,
+    (PreCandidate, TransferLeadership):       transfer.on_transfer_leadership,
+    (Candidate,    TransferLeadership):       transfer.on_transfer_leadership,
+    (Leader,       TransferLeadership):       transfer.on_transfer_leadership,
+    (Follower,     TimeoutNow):               transfer.on_timeout_now,
+    (PreCandidate, TimeoutNow):               transfer.on_timeout_now,
     # the disk and the state machine
     (Follower,     Persisted):                 on_persisted,
     (PreCandidate, Persisted):                 on_persisted,
@@ -121,15 +174,19 @@ IGNORED: Mapping[Pair, str] = {
     (Follower,     PeerUnreachable):       NO_LEADER,
     (PreCandidate, PeerUnreachable):       NO_LEADER,
     (Candidate,    PeerUnreachable):       NO_LEADER,
+    (Follower,     InstallSnapshotResponse): NO_LEADER,
+    (PreCandidate, InstallSnapshotResponse): NO_LEADER,
+    (Candidate,    InstallSnapshotResponse): NO_LEADER,
+    (Candidate,    TimeoutNow):            "it stands for election already, and in a term without a leader",
+    (Leader,       TimeoutNow):            "a leader has nothing to take over",
 }
 # fmt: on
 
-OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse)
+OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse, ReadIndexRequest, ReadIndexResponse)
 """Messages that may matter though their sender's term is lower: a voter behind may grant a pre-vote for a later term,
 and requests are named by more than a term."""
 
 MESSAGES = frozenset(MESSAGE_TYPES)
-LOCAL_EVENTS = frozenset(LOCAL_EVENT_TYPES)
 
 
 def term_rule(state: State, message: Message) -> tuple[bool, Message | None]:
@@ -140,14 +197,17 @@ def term_rule(state: State, message: Message) -> tuple[bool, Message | None]:
     receives a request with a stale term number, it rejects the request."
 
     Two exceptions: the term of a PreVote is a question and nobody's term yet (thesis 9.6); and a RequestVote is not
-    even looked at while a leader is heard (thesis 4.2.3), or while a vote of an earlier life may bind this node (F137).
+    even looked at while a leader is heard (thesis 4.2.3) that did not ask for the election itself (thesis 3.10), or
+    while a vote of an earlier life may bind this node (F137).
     """
     kind = type(message)
     if message.term > state.term:
         if kind is PreVote:
             return True, None
-        if kind is RequestVote and (state.hears_leader or state.now < state.no_votes_until):
-            return False, None
+        if isinstance(message, RequestVote):
+            sticks = state.hears_leader and not message.transfer
+            if sticks or state.now < state.no_votes_until:
+                return False, None
         state.become_follower(message.term, None)
     elif message.term < state.term:
         sender, to = message.to, message.sender
@@ -159,6 +219,8 @@ def term_rule(state: State, message: Message) -> tuple[bool, Message | None]:
             return False, AppendEntriesResponse(sender, to, state.term, False, message.prev_log_index)
         if isinstance(message, Heartbeat):
             return False, HeartbeatResponse(sender, to, state.term, message.round)
+        if isinstance(message, InstallSnapshot):
+            return False, InstallSnapshotResponse(sender, to, state.term, message.last_included_index)
         return kind in OUTLIVE_TERMS, None
     return True, None
 
@@ -173,15 +235,26 @@ class Raft:
     stable    the durable state: term, vote, snapshot (with the configuration), log
     random    a source of chance for election timeouts; nodes must not share a seed
     now       seconds on a monotonic clock, the same that `step` is given
+    applied   what the state machine has applied already; None: just what the snapshot holds. If it is less, the first
+              step asks for the state machine to be restored
 
-    Raises `ValueError` for durable state that no correct node can have left.
+    Raises `ValueError` for durable state that no correct node can have left, and for a state machine that has applied
+    more than the log holds.
     """
 
-    def __init__(self, config: Config, stable: Stable, *, random: Random, now: float) -> None:
+    def __init__(
+        self, config: Config, stable: Stable, *, random: Random, now: float, applied: int | None = None
+    ) -> None:
         last_term = stable.batches[-1].term if stable.batches else 0
         if last_term > stable.term:
             raise ValueError(f"the log ends in term {last_term}, but the stored term is {stable.term}")
-        self._state = State(config, stable, random, now)
+        last_index = max(stable.batches[-1].last if stable.batches else 0, stable.snapshot.index)
+        if applied is not None and applied > last_index:
+            raise ValueError(
+                f"the state machine has applied entry {applied}, and the log ends at {last_index}: this log has lost "
+                "what it held, or belongs to another state machine"
+            )
+        self._state = State(config, stable, random, now, stable.snapshot.index if applied is None else applied)
 
     def step(self, now: float, *events: Event) -> Output:
         """Let these events happen, in order, at time `now`; return what follows from them.
@@ -193,7 +266,7 @@ class Raft:
         happened. Any other exception is a bug, and the node must stop.
         """
         state = self._state
-        self._check(now, events)
+        calls.check(state, now, events)
         state.now = now
         for event in events:
             answer = self._receive(event) if type(event) in MESSAGES else self._dispatch(event)
@@ -204,28 +277,45 @@ class Raft:
         output.messages, state.outbox = state.outbox, output.messages
         output.answers, state.answers = state.answers, output.answers
         output.notices, state.notices = state.notices, output.notices
+        output.fetch, state.fetch = state.fetch, None
         return output
 
     def _run_rules(self, output: Output) -> None:
         """What follows from the state as it is now, in the order in which one thing leads to another."""
         state = self._state
+        membership.follow_configuration(state)
         election.run_timers(state)
         if isinstance(state.role, Standing):
             election.count_votes(state)
             election.ask_for_votes(state)
+        reads.gather(state)
         if isinstance(state.role, Leader):
-            replication.advance_commit(state)
-            replication.send_heartbeats(state)
-            replication.send_appends(state)
+            self._run_rules_of_a_leader()
         elif isinstance(state.role, Follower):
             election.answer_votes(state)
             replication.acknowledge(state)
+        membership.follow_configuration(state)
+        membership.settle_change(state)
+        transfer.settle(state)
+        reads.answer(state)
         proposing.expire_forwarded(state)
         limit = state.config.max_batch_bytes
         output.write = state.writes.cut(state.now, state.term, state.vote, state.log, limit)
-        committed = state.applying.hand_out(state.log, state.writes.index)
-        if committed is not None:
-            output.apply.append(committed)
+        portion = state.applying.hand_out(state.log, state.writes.index)
+        if portion is not None:
+            output.apply.append(portion)
+
+    def _run_rules_of_a_leader(self) -> None:
+        state = self._state
+        replication.advance_commit(state)
+        membership.advance_change(state)
+        replication.send_heartbeats(state)
+        reads.confirm(state)
+        snapshots.offer_snapshots(state)
+        replication.send_appends(state)
+        transfer.hand_over(state)
+        membership.forget_removed(state)
+        membership.leave_office(state)
 
     def _receive(self, message: Any) -> Message | None:
         """The one door for messages: check, then the term rule, then the handler. Returns the answer, if any."""
@@ -243,48 +333,16 @@ class Raft:
         handler = TABLE.get((type(self._state.role), type(event)))
         return None if handler is None else handler(self._state, event)
 
-    def _check(self, now: float, events: tuple[Event, ...]) -> None:
-        """A wrong call by the embedding program is refused as a whole, before its first effect."""
-        state = self._state
-        if not now >= state.now:  # so that NaN is refused too
-            raise ValueError(f"time runs backwards: {now} after {state.now}")
-        applied = state.applying.applied
-        for event in events:
-            kind = type(event)
-            if kind in MESSAGES:
-                continue
-            if kind not in LOCAL_EVENTS:
-                raise TypeError(f"{kind.__name__} is no event")
-            if isinstance(event, Propose):
-                if not set(map(type, event.commands)) <= {bytes}:
-                    raise TypeError("commands are bytes")
-            elif isinstance(event, Persisted):
-                if type(event.seq) is not int or not 0 <= event.seq <= state.writes.last_seq:
-                    raise ValueError(f"write {event.seq} was never asked for, the newest is {state.writes.last_seq}")
-            elif isinstance(event, PeerUnreachable):
-                if type(event.peer) is not str:
-                    raise TypeError("a peer is named by its id")
-            elif isinstance(event, Applied):
-                self._check_applied(event, applied)
-                applied = event.index
-
-    def _check_applied(self, event: Applied, applied: int) -> None:
-        state = self._state
-        if type(event.index) is not int or not applied <= event.index <= state.applying.handed_out:
-            raise ValueError(
-                f"applied index {event.index} is not between {applied} and {state.applying.handed_out}, "
-                "the last index that was handed out"
-            )
-        count = event.index - applied
-        if event.results and len(event.results) != count:  # entries of Raft's own have no results
-            commands = sum(entry[0] == COMMAND[0] for entry in state.log.slice(applied + 1, event.index))
-            if len(event.results) != commands:
-                raise ValueError(f"{len(event.results)} results for {commands} commands")
-
     @property
     def deadline(self) -> float:
         """When `step(now)` must be called next though nothing arrived; infinity if never."""
-        return min(election.next_deadline(self._state), proposing.next_expiry(self._state))
+        state = self._state
+        return min(
+            election.next_deadline(state),
+            proposing.next_expiry(state),
+            reads.next_deadline(state),
+            transfer.next_deadline(state),
+        )
 
     def status(self) -> Status:
         """A read-only picture of this node now."""
@@ -296,8 +354,21 @@ class Raft:
         Raises `LookupError` (`Compacted` or `Unavailable`) for indexes that are not in the log.
         """
         log = self._state.log
-        kinds = {COMMAND[0]: "command"}
         return [
-            Entry(index, log.term(index), kinds.get(entry[0], "no-op"), entry[1:])
+            Entry(index, log.term(index), KIND_NAMES[entry[0]], entry[1:])
             for index, entry in enumerate(log.slice(first, last), first)
         ]
+
+    def snapshot(self) -> Snapshot:
+        """What a snapshot that the state machine takes now is a snapshot of: the applied index, its term, and the
+        configuration there (fault F80). Raises `LookupError` while a state machine that was behind is being restored.
+        """
+        log, applied = self._state.log, self._state.applying.applied
+        term = log.term(applied)
+        return Snapshot(applied, term, log.configurations.at(applied)[1])
+
+    @property
+    def committed_configuration(self) -> Configuration:
+        """The last configuration that is known to be committed."""
+        log = self._state.log
+        return log.configurations.at(log.commit)[1]

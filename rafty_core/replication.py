@@ -3,11 +3,12 @@
 Law: *a leader commits only through an entry of its own term, and a follower only what this term's leader has proven.*
 """
 
+from rafty_core import reads
 from rafty_core.entries import Batch
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse, Message
 from rafty_core.output import PeerContact
-from rafty_core.progress import PROBE, REPLICATE, Progress
+from rafty_core.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from rafty_core.quorum import jointly_reached
 from rafty_core.state import Follower, Leader, State
 from rafty_core.violation import Violation
@@ -20,14 +21,14 @@ def on_append_entries(state: State, message: AppendEntries) -> Message | None:
 
     The acknowledgement is not sent here: it leaves when what it acknowledges is durable (`acknowledge`).
     """
-    _check_leader(state, message.sender)
+    check_leader(state, message.sender)
     log = state.log
     prev, batch = _above_commit(state, message)
-    follower = _follow(state, message.sender)
+    follower = follow(state, message.sender)
     if prev > log.commit and not log.matches(prev, message.prev_log_term):
         # "Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
         hint = log.find_conflict_by_term(min(message.prev_log_index, log.last_index), message.prev_log_term)
-        hint_term = log.term(hint) if hint >= log.snapshot_index else 0
+        hint_term = log.term(hint) if hint >= log.base_index else 0
         return AppendEntriesResponse(
             state.id, message.sender, state.term, False, message.prev_log_index, hint, hint_term
         )
@@ -43,22 +44,22 @@ def on_append_entries(state: State, message: AppendEntries) -> Message | None:
 
 def on_heartbeat(state: State, message: Heartbeat) -> Message:
     """A sign of life. Its commit index is at most what this node acknowledged to this leader, hence proven (F35)."""
-    _check_leader(state, message.sender)
+    check_leader(state, message.sender)
     if message.leader_commit > state.log.last_index:
         raise Violation(f"{message.sender} thinks that entry {message.leader_commit} is here")
-    _follow(state, message.sender)
+    follow(state, message.sender)
     state.log.commit_to(message.leader_commit)
     return HeartbeatResponse(state.id, message.sender, state.term, message.round)
 
 
-def _check_leader(state: State, sender: str) -> None:
+def check_leader(state: State, sender: str) -> None:
     """Paper 5.2, Election Safety: a term has one leader. A second one is somebody's bug; it is not obeyed (F55)."""
     known = state.role.leader
     if known is not None and known != sender:
         raise Violation(f"{sender} and {known} both claim to lead term {state.term}")
 
 
-def _follow(state: State, leader: str) -> Follower:
+def follow(state: State, leader: str) -> Follower:
     """Paper 5.2: "if the leader's term is at least as large as the candidate's current term, then the candidate
     recognizes the leader as legitimate and returns to follower state". Restarts the election timer."""
     role = state.role
@@ -80,11 +81,11 @@ def _above_commit(state: State, message: AppendEntries) -> tuple[int, Batch | No
     log, prev, batch = state.log, message.prev_log_index, message.batch
     if prev > log.commit:
         return prev, batch
-    if prev >= log.snapshot_index and log.term(prev) != message.prev_log_term:
+    if prev >= log.base_index and log.term(prev) != message.prev_log_term:
         raise Violation(f"{message.sender} has another entry at the committed index {prev}")
     if batch is None or prev == log.commit:
         return prev, batch
-    first, last = max(batch.first, log.snapshot_index), min(batch.last, log.commit)
+    first, last = max(batch.first, log.base_index), min(batch.last, log.commit)
     if first <= last and (log.term(first) != batch.term or log.term(last) != batch.term):
         raise Violation(f"{message.sender} has another entry at a committed index between {first} and {last}")
     if batch.last <= log.commit:
@@ -135,7 +136,9 @@ def on_append_entries_response(state: State, response: AppendEntriesResponse) ->
         progress.refuse(response.match_index, hint)
         return
     progress.acknowledge(response.match_index)
-    if progress.state == PROBE and response.match_index == progress.match >= state.log.snapshot_index:
+    agreed = response.match_index == progress.match >= state.log.base_index
+    arrived = progress.state == SNAPSHOT and progress.match >= progress.pending_snapshot
+    if agreed and (progress.state == PROBE or arrived):
         progress.become_replicate()
 
 
@@ -148,6 +151,8 @@ def on_heartbeat_response(state: State, response: HeartbeatResponse) -> None:
         raise Violation(f"{response.sender} answers round {response.round}, which has not begun")
     progress = leader.progress[response.sender]
     _heard(state, response.sender, progress)
+    if response.round > progress.round:
+        progress.round, progress.round_time = response.round, leader.time_of_round(response.round)
     progress.heartbeat_answered(state.log.last_index)
 
 
@@ -161,6 +166,7 @@ def on_peer_unreachable(state: State, event: PeerUnreachable) -> None:
 
 def _heard(state: State, peer: str, progress: Progress) -> None:
     progress.contact = state.now
+    progress.heard = True
     if not progress.reachable:
         progress.reachable = True
         state.notices.append(PeerContact(peer, True))
@@ -195,9 +201,10 @@ def _advance_commit(state: State, leader: Leader) -> None:
 def send_heartbeats(state: State) -> None:
     """Rule, paper 5.2: leaders "send periodic heartbeats to all followers in order to maintain their authority"."""
     leader = state.role
-    if not isinstance(leader, Leader) or state.now < leader.next_heartbeat:
+    if not isinstance(leader, Leader) or (state.now < leader.next_heartbeat and not reads.round_is_wanted(leader)):
         return
-    leader.round += 1
+    leader.begin_round(state.now, state.silence)
+    reads.attach(state, leader)
     leader.next_heartbeat = state.now + state.config.heartbeat_interval
     for peer, progress in leader.progress.items():
         if progress.reachable and state.now >= progress.contact + state.config.election_timeout:
@@ -215,14 +222,15 @@ def send_appends(state: State) -> None:
     for peer, progress in leader.progress.items():
         sent_any = False
         while progress.next <= state.log.last_index and not progress.is_paused:
-            if progress.next <= state.log.snapshot_index:
-                break  # covered by the snapshot: no append can help this follower
+            if progress.next <= state.log.base_index:
+                break  # compacted: no append can help this follower, a snapshot is on offer
             batch = state.log.batch_at(progress.next, state.config.max_batch_bytes)
             _send_append(state, peer, progress, batch)
             progress.sent(batch.last, batch.weight)
             sent_any = True
         news = progress.state == REPLICATE and progress.sent_commit < state.log.commit and not progress.is_paused
-        if not sent_any and (news or progress.nudged) and progress.next > state.log.snapshot_index:
+        nudged = progress.nudged and progress.state != SNAPSHOT
+        if not sent_any and (news or nudged) and progress.next > state.log.base_index:
             _send_append(state, peer, progress, None)
             progress.sent_without_entries()
         progress.nudged = False

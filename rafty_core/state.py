@@ -6,8 +6,10 @@ rounds and its windows; there is nothing to reset (and nothing to forget to rese
 `State` also holds the transitions between roles: they happen here and nowhere else.
 """
 
+import heapq
 from collections import deque
-from typing import ClassVar, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from rafty_core.applying import Applying
 from rafty_core.config import Config
@@ -15,11 +17,11 @@ from rafty_core.configuration import Configuration
 from rafty_core.entries import NO_OP
 from rafty_core.log import Log
 from rafty_core.messages import Message
-from rafty_core.output import LeaderChanged, Notice, ProposalAnswer, RoleChanged
-from rafty_core.pending import Proposals
+from rafty_core.output import Answer, Fetch, LeaderChanged, Notice, Restore, RoleChanged
+from rafty_core.pending import Origin, Proposals
 from rafty_core.progress import Inflights, Progress
 from rafty_core.quorum import jointly_reached
-from rafty_core.stable import Stable
+from rafty_core.stable import Snapshot, Stable
 from rafty_core.writes import Writes
 
 NEVER = float("inf")
@@ -72,7 +74,108 @@ class Candidate(Standing):
     """Stands for election in its term (paper 5.2)."""
 
     name: ClassVar[str] = "candidate"
-    __slots__ = ()
+    __slots__ = ("transfer",)
+
+    def __init__(self, deadline: float, transfer: bool = False) -> None:
+        super().__init__(deadline)
+        self.transfer = transfer  # whether the leader asked for this election
+
+
+class LocalRead(NamedTuple):
+    """A read of this node's own, not confirmed yet; refused at `expires`."""
+
+    token: Any
+    lease: bool
+    expires: float
+
+
+class WaitingRead(NamedTuple):
+    """A read that a leader is to confirm: of another node, or its own."""
+
+    origin: Origin | None
+    local: LocalRead | None
+    lease: bool
+    expires: float
+
+
+class Asking(NamedTuple):
+    """Reads for which this node has asked the leader of `term`; asked again at `again`."""
+
+    sequence: int
+    leader: str
+    term: int
+    again: float
+    reads: list[LocalRead]
+
+
+class Reads:
+    """Reads of this node that wait: for somebody to ask, for an answer, for the state machine."""
+
+    __slots__ = ("new", "asking", "ready", "last_sequence", "_number")
+
+    def __init__(self) -> None:
+        self.new: list[LocalRead] = []
+        self.asking: Asking | None = None
+        self.ready: list[tuple[int, int, Any]] = []  # a heap of (index, order of arrival, token)
+        self.last_sequence = 0
+        self._number = 0
+
+    def wait_for(self, index: int, token: Any) -> None:
+        """This read may be served when `index` is applied."""
+        self._number += 1
+        heapq.heappush(self.ready, (index, self._number, token))
+
+    def count(self, role: "Role") -> int:
+        """How many reads wait here, those of other nodes included."""
+        count = len(self.new) + len(self.ready) + (0 if self.asking is None else len(self.asking.reads))
+        return count + role.count_reads() if isinstance(role, Leader) else count
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A leader's attempt to hand over: to whom, until when, and the last round of heartbeats in which it was told."""
+
+    target: str
+    deadline: float
+    told_round: int = 0
+
+
+class Handover(NamedTuple):
+    """A request for a transfer that is still to be answered; it outlives the leadership that it ends."""
+
+    token: Any
+    target: str
+    deadline: float
+    term: int
+
+
+@dataclass(slots=True)
+class PendingChange:
+    """A change of membership that this node accepted and has not answered: its first entry, and where it leads."""
+
+    token: Any
+    index: int
+    term: int
+    target: Configuration
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class CatchUp:
+    """A learner on its way to being a voter: the round that it is in (thesis 4.2.1)."""
+
+    target: int
+    began: float
+    round: int = 1
+    done: bool = False
+    since: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.since = self.began
+
+    def begin_round(self, target: int, now: float) -> None:
+        """The next round is over when the learner has everything up to `target`."""
+        self.target, self.began, self.round = target, now, self.round + 1
 
 
 class Leader:
@@ -87,17 +190,53 @@ class Leader:
         "round",
         "uncommitted",
         "uncommitted_bytes",
+        "catching",
+        "transfer",
+        "handed_over",
+        "reads_waiting",
+        "reads_begun",
+        "may_confirm_reads",
+        "_round_times",
     )
 
-    def __init__(self, node_id: str, progress: dict[str, Progress], next_heartbeat: float, quorum_deadline: float):
+    def __init__(self, node_id: str, progress: dict[str, Progress], now: float, election_timeout: float):
         self.leader = node_id
         self.progress = progress
-        self.next_heartbeat = next_heartbeat if progress else NEVER
-        self.quorum_deadline = quorum_deadline if progress else NEVER  # not before that can its quorum be lost
+        self.next_heartbeat = NEVER
+        self.quorum_deadline = NEVER  # not before that can its quorum be lost
+        self.expect_peers(now, election_timeout)
         self.round = 0
         # (last index, bytes) of what was appended and is not committed, or not durable here; oldest first
         self.uncommitted: deque[tuple[int, int]] = deque()
         self.uncommitted_bytes = 0
+        self.catching: dict[str, CatchUp] = {}  # learners that are to be voters
+        self.transfer: Transfer | None = None
+        self.handed_over = False  # whether anybody was told in this term to take over
+        self.reads_waiting: list[WaitingRead] = []  # for a round to begin
+        self.reads_begun: deque[tuple[int, int, list[WaitingRead]]] = deque()  # (round, read index, reads)
+        self.may_confirm_reads = False  # whether an entry of this term is committed
+        self._round_times: deque[tuple[int, float]] = deque()
+
+    def expect_peers(self, now: float, election_timeout: float) -> None:
+        """If there are followers now and were none before: beat at once, and lose the quorum in time."""
+        if self.progress and self.next_heartbeat == NEVER:
+            self.next_heartbeat = now
+            self.quorum_deadline = now + election_timeout
+
+    def begin_round(self, now: float, memory: float) -> None:
+        """A round of heartbeats is handed out now; when the last ones were is remembered for a while."""
+        self.round += 1
+        self._round_times.append((self.round, now))
+        while self._round_times[0][1] < now - 10 * memory:
+            self._round_times.popleft()
+
+    def time_of_round(self, round: int) -> float:
+        """When this round was handed out; long ago, if that is not remembered."""
+        return next((time for number, time in reversed(self._round_times) if number == round), -NEVER)
+
+    def count_reads(self) -> int:
+        """How many reads wait to be confirmed."""
+        return len(self.reads_waiting) + sum(len(reads) for _, _, reads in self.reads_begun)
 
     def appended(self, last_index: int, weight: int) -> None:
         """Entries up to `last_index`, `weight` bytes together, were appended."""
@@ -119,7 +258,6 @@ class State:
     __slots__ = (
         "id",
         "config",
-        "configuration",
         "random",
         "now",
         "term",
@@ -129,6 +267,14 @@ class State:
         "writes",
         "applying",
         "proposals",
+        "snapshot",
+        "fetching",
+        "fetch",
+        "reads",
+        "handover",
+        "change",
+        "followed",
+        "settled_index",
         "heard_leader",
         "no_votes_until",
         "first_term",
@@ -139,33 +285,56 @@ class State:
         "violations",
     )
 
-    def __init__(self, config: Config, stable: Stable, random: Random, now: float) -> None:
+    def __init__(self, config: Config, stable: Stable, random: Random, now: float, applied: int) -> None:
         self.id = config.id
         self.config = config
-        self.configuration: Configuration = stable.snapshot.configuration
         self.random = random
         self.now = now
         self.term = stable.term
         self.vote = stable.vote
-        self.log = Log(stable.snapshot.index, stable.snapshot.term)
+        self.snapshot: Snapshot = stable.snapshot  # the newest that is durable, or on its way to the disk
+        self.log = Log(stable.snapshot.index, stable.snapshot.term, stable.snapshot.configuration)
         for batch in stable.batches:
             if batch.last > self.log.last_index:
                 self.log.replace_from(batch.slice_from(max(batch.first, self.log.last_index + 1)))
+        self.log.commit_to(max(self.log.base_index, applied))  # what was applied was committed
         self.writes = Writes(stable.term, stable.vote, self.log.last_index)
-        self.applying = Applying(self.log.snapshot_index, config.max_apply_bytes)
+        self.applying = Applying(applied, config.max_apply_bytes)
+        if applied < stable.snapshot.index:
+            self.applying.restore = Restore(stable.snapshot.index, stable.snapshot.term)
         self.proposals = Proposals()
+        self.fetching: Fetch | None = None  # the snapshot that is being fetched
+        self.fetch: Fetch | None = None  # the same, until it was handed out
+        self.reads = Reads()
+        self.handover: Handover | None = None
+        self.change: PendingChange | None = None
+        self.followed = self.log.configurations.newest  # the configuration that the role is in accordance with
+        self.settled_index = self.log.configurations.at(self.log.commit)[0]  # of the last one known to be committed
         self.first_term = stable.term  # the term in which this life of the node began
         self.noticed_term = stable.term  # the term that the last notice of a change of role named
         self.heard_leader = -NEVER  # when a leader, of this term or an earlier one, was last heard
         # A vote may end a lease that this node helped before it was restarted and has forgotten (fault F137).
-        self.no_votes_until = now + config.election_timeout if stable.term > 0 else -NEVER
+        self.no_votes_until = now + self.silence if stable.term > 0 else -NEVER
         self.outbox: list[Message] = []
-        self.answers: list[ProposalAnswer] = []
+        self.answers: list[Answer] = []
         self.notices: list[Notice] = []
         self.violations = 0
         self.role: Role = self._new_follower(None)
 
     # ------------------------------------------------------------------ facts
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force: the newest in the log, committed or not (thesis 4.1)."""
+        return self.log.configurations.newest
+
+    @property
+    def silence(self) -> float:
+        """For how long a leader must not have been heard before this node helps to elect another: the election
+        timeout, or what the cluster's configuration promises to leaders for their leases."""
+        lease = self.configuration.lease
+        timeout = self.config.election_timeout
+        return timeout if lease is None else max(timeout, lease.seconds)
 
     @property
     def may_campaign(self) -> bool:
@@ -190,7 +359,7 @@ class State:
         a current leader, it does not update its term or grant its vote".
         """
         heard = self.quorum_contact if isinstance(self.role, Leader) else self.heard_leader
-        return self.now < heard + self.config.election_timeout
+        return self.now < heard + self.silence
 
     # ------------------------------------------------------------ transitions
 
@@ -207,23 +376,19 @@ class State:
         """Ask whether an election could be won. A new object, so no answer of an earlier attempt counts (F18)."""
         self._change(PreCandidate(self.now + self._election_timeout()))
 
-    def become_candidate(self) -> None:
+    def become_candidate(self, transfer: bool = False) -> None:
         """Paper 5.2: "a follower increments its current term and transitions to candidate state. It then votes for
         itself". Whether the vote counts, and whether anybody is asked, waits for the disk."""
         self.term += 1
         self.vote = self.id
-        self._change(Candidate(self.now + self._election_timeout()))
+        self._change(Candidate(self.now + self._election_timeout(), transfer))
 
     def become_leader(self) -> None:
         """Paper 8: a new leader commits "a blank no-op entry into the log at the start of its term"."""
         peers = [member.id for member in self.configuration.members if member.id != self.id]
-        next_index = self.log.last_index + 1
         config = self.config
-        progress = {
-            peer: Progress(next_index, Inflights(config.max_inflight_messages, config.max_inflight_bytes), self.now)
-            for peer in peers
-        }
-        leader = Leader(self.id, progress, self.now + config.heartbeat_interval, self.now + config.election_timeout)
+        leader = Leader(self.id, {peer: self.new_progress() for peer in peers}, self.now, config.election_timeout)
+        leader.next_heartbeat += config.heartbeat_interval
         # Counted anew in each term from what the log holds, so that nothing leaks across terms (fault F46).
         settled = min(self.log.commit, self.writes.index)
         if self.log.last_index > settled:
@@ -232,6 +397,11 @@ class State:
         self._change(leader)
         self.log.append(self.term, [NO_OP])
 
+    def new_progress(self) -> Progress:
+        """What a leader knows of a follower before it has heard of it."""
+        window = Inflights(self.config.max_inflight_messages, self.config.max_inflight_bytes)
+        return Progress(self.log.last_index + 1, window, self.now)
+
     def _new_follower(self, leader: str | None) -> Follower:
         timeout = self._election_timeout()
         deadline = self.now + timeout if self.may_campaign else NEVER
@@ -239,12 +409,19 @@ class State:
 
     def _election_timeout(self) -> float:
         """Paper 5.2: "election timeouts are chosen randomly from a fixed interval"; anew at each attempt (F14)."""
-        return self.config.election_timeout * (1 + self.random.random())
+        return self.silence * (1 + self.random.random())
 
     def _change(self, role: Role) -> None:
         before, self.role = self.role, role
+        if isinstance(before, Leader):
+            self._take_back_reads(before)
         if (role.name, self.term) != (before.name, self.noticed_term):
             self.noticed_term = self.term
             self.notices.append(RoleChanged(role.name, self.term))
         if role.leader != before.leader:
             self.notices.append(LeaderChanged(role.leader, self.term))
+
+    def _take_back_reads(self, leader: Leader) -> None:
+        """Reads of this node that its own leadership has not confirmed are asked for elsewhere (fault F96)."""
+        waiting = [read for _, _, reads in leader.reads_begun for read in reads] + leader.reads_waiting
+        self.reads.new.extend(read.local for read in waiting if read.local is not None)

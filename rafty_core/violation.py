@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from rafty_core.entries import KNOWN_KINDS, LARGEST, Batch
+from rafty_core.configuration import Configuration
+from rafty_core.entries import CONFIGURATION, KNOWN_KINDS, LARGEST, Batch
 from rafty_core.messages import (
     FORWARD_OUTCOMES,
     MESSAGE_TYPES,
@@ -19,18 +20,30 @@ from rafty_core.messages import (
     ForwardedProposal,
     ForwardedProposalResponse,
     Heartbeat,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteResponse,
+    ReadIndexRequest,
     RequestVote,
     RequestVoteResponse,
+    TimeoutNow,
 )
 
 LARGEST_TERM_JUMP = 2**32
 """No cluster holds so many elections between two messages; a term this far ahead is damage, or an attack (F28)."""
 
 SEQUENCES = (list, tuple)
-REQUESTS = (RequestVote, PreVote, AppendEntries, Heartbeat, ForwardedProposal)
+REQUESTS = (
+    RequestVote,
+    PreVote,
+    AppendEntries,
+    Heartbeat,
+    ForwardedProposal,
+    InstallSnapshot,
+    TimeoutNow,
+    ReadIndexRequest,
+)
 
 NUMBERS = {
     kind: attrgetter(
@@ -87,8 +100,46 @@ def check_entries(batch: Batch) -> None:
         raise Violation(f"{type(entries).__name__} is no sequence of entries")
     if not entries or batch.first + len(entries) > LARGEST:
         raise Violation(f"a batch at {batch.first} has {len(entries)} entries")
-    if set(map(type, entries)) != {bytes} or not all(entries) or not {entry[0] for entry in entries} <= KNOWN_KINDS:
+    if set(map(type, entries)) != {bytes} or not all(entries) or not batch.kinds <= KNOWN_KINDS:
         raise Violation("an entry is not bytes of a known kind")
+    if CONFIGURATION[0] in batch.kinds:
+        for entry in entries:
+            if entry[0] == CONFIGURATION[0]:
+                check_configuration(entry[1:])
+
+
+def check_configuration(data: bytes) -> None:
+    """The payload of a configuration entry is one that a cluster can have."""
+    try:
+        configuration = Configuration.decode(data)
+    except ValueError as error:
+        raise Violation(f"an entry holds no configuration: {error}") from error
+    if not configuration.voters:
+        raise Violation("an entry holds a configuration without voters")
+
+
+def check_snapshot(message: InstallSnapshot) -> None:
+    """A snapshot holds at least one entry, of a term that is over or is the leader's, and a configuration."""
+    if message.last_included_index < 1 or not 1 <= message.last_included_term <= message.term:
+        raise Violation(
+            f"no snapshot ends with entry {message.last_included_index} of term {message.last_included_term}"
+        )
+    if type(message.configuration) is not Configuration:
+        raise Violation("a snapshot comes without a configuration")
+    if not message.configuration.voters:
+        raise Violation("a snapshot comes with a configuration without voters")
+
+
+def check_request_vote(message: RequestVote) -> None:
+    """The election was asked for by a leader, or not."""
+    if type(message.transfer) is not bool:
+        raise Violation(f"{message.transfer!r:.40} does not say whether the leader asked for the election")
+
+
+def check_read_index_request(message: ReadIndexRequest) -> None:
+    """The lease is good enough, or not."""
+    if type(message.lease) is not bool:
+        raise Violation(f"{message.lease!r:.40} does not say whether the lease is good enough")
 
 
 def check_forwarded(message: ForwardedProposal) -> None:
@@ -128,4 +179,7 @@ CONTENT: Mapping[type[Message], Callable[[Any], None]] = {
     ForwardedProposalResponse: check_forwarded_response,
     RequestVoteResponse: check_vote_response,
     PreVoteResponse: check_vote_response,
+    RequestVote: check_request_vote,
+    InstallSnapshot: check_snapshot,
+    ReadIndexRequest: check_read_index_request,
 }

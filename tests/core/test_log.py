@@ -28,7 +28,7 @@ def test_term_of_each_entry(index: int, term: int) -> None:
 
 def test_terms_outside_the_log_are_not_known() -> None:
     log = log_of(2, 3, snapshot=(5, 2))
-    with pytest.raises(Compacted, match="covered by the snapshot at 5"):
+    with pytest.raises(Compacted, match="compacted, with all up to 5"):
         log.term(4)
     with pytest.raises(Unavailable, match="beyond the last index 7"):
         log.term(8)

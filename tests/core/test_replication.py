@@ -1,6 +1,6 @@
 """Contact with followers, and followers that an append cannot help."""
 
-from rafty_core import AppendEntries, AppendEntriesResponse, HeartbeatResponse, PeerContact, PeerUnreachable
+from rafty_core import AppendEntriesResponse, HeartbeatResponse, InstallSnapshot, PeerContact, PeerUnreachable
 from tests.scenarios.story import Story
 
 
@@ -30,10 +30,13 @@ def test_unreachable_peer_that_is_probed_is_probed_still() -> None:
 
 
 def test_follower_behind_the_snapshot_gets_no_append() -> None:
+    """It is offered the snapshot instead, and again with each answer to a heartbeat."""
     story = Story("ABC", snapshot=(5, 3), logs={"A": [3], "B": [3]}, terms={"": 4})
     story.elect("A", "AB")
     output = story.step("A", AppendEntriesResponse("C", "A", 5, False, 6, 2, 1))
-    assert output.messages == []
-    story.step("A", HeartbeatResponse("C", "A", 5, 0))
-    assert story.sent(AppendEntries, to="C") == []
-    assert story["A"].status.peers[1].next_index <= 5
+    offer = InstallSnapshot("A", "C", 5, 5, 3, story["A"].status.configuration)
+    assert output.messages == [offer]
+    assert story.step("A").messages == []
+    assert story.step("A", HeartbeatResponse("C", "A", 5, 0)).messages == [offer]
+    peer = story["A"].status.peers[1]
+    assert (peer.flow, peer.pending_snapshot, peer.paused) == ("snapshot", 5, True)

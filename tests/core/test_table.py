@@ -10,10 +10,12 @@ from rafty_core import (
     Campaign,
     Event,
     HeartbeatResponse,
+    InstallSnapshotResponse,
     PeerUnreachable,
     PreVote,
     PreVoteResponse,
     RequestVoteResponse,
+    TimeoutNow,
 )
 from rafty_core.events import LOCAL_EVENT_TYPES
 from rafty_core.messages import MESSAGE_TYPES
@@ -59,6 +61,8 @@ EXAMPLES: dict[type[Event], Callable[[int], Event]] = {
     PreVoteResponse: lambda term: PreVoteResponse("B", "A", term, term + 1, True),
     AppendEntriesResponse: lambda term: AppendEntriesResponse("B", "A", term, True, 0),
     HeartbeatResponse: lambda term: HeartbeatResponse("B", "A", term, 0),
+    InstallSnapshotResponse: lambda term: InstallSnapshotResponse("B", "A", term, 0),
+    TimeoutNow: lambda term: TimeoutNow("B", "A", term),
     Campaign: lambda term: Campaign(),
     PeerUnreachable: lambda term: PeerUnreachable("B"),
 }

@@ -17,22 +17,28 @@ from rafty_core import (
     Applied,
     Batch,
     Campaign,
+    Change,
+    ChangeMembership,
     Committed,
     Config,
     Configuration,
     Event,
+    Fetch,
     Member,
     Message,
     Output,
     Persisted,
-    ProposalAnswer,
     Propose,
     Raft,
+    Restore,
     Snapshot,
+    SnapshotReceived,
+    SnapshotTaken,
     Stable,
     Status,
     Write,
 )
+from rafty_core.output import Answer
 
 PATIENCE = 1000.0
 ENOUGH = 1000
@@ -66,11 +72,18 @@ class Disk:
         ]
 
     def write(self, write: Write) -> None:
+        if write.snapshot is not None:
+            self._take_snapshot(write.snapshot, write.installs)
         self.term, self.vote = write.term, write.vote
         if write.batches:
             del self.entries[write.batches[0].first - self.snapshot.index - 1 :]
         for batch in write.batches:
             self.entries.extend((batch.term, entry) for entry in batch.entries)
+
+    def _take_snapshot(self, snapshot: Snapshot, installs: bool) -> None:
+        """What the snapshot holds goes; behind an installed one nothing of the old log stays."""
+        self.entries = [] if installs else self.entries[snapshot.index - self.snapshot.index :]
+        self.snapshot = snapshot
 
     def load(self) -> Stable:
         batches: list[Batch] = []
@@ -90,6 +103,7 @@ class Node:
         self.settings = settings
         self.chance = chance
         self.boot = 0
+        self.images: dict[int, list[bytes]] = {}  # what the state machine had applied, by index of the snapshot
         self.start(now)
 
     def start(self, now: float) -> None:
@@ -98,10 +112,11 @@ class Node:
         config = Config(id=self.name, boot=self.boot, **self.settings)
         self.raft = Raft(config, self.disk.load(), random=self.chance, now=now)
         self.writes: list[Write] = []
-        self.committed: list[Committed] = []
-        self.applied: list[bytes] = []
-        self.answers: list[ProposalAnswer] = []
+        self.committed: list[Committed | Restore] = []
+        self.applied: list[bytes] = list(self.images.get(self.disk.snapshot.index, ()))
+        self.answers: list[Answer] = []
         self.notices: list[Any] = []
+        self.fetch: Fetch | None = None
 
     @property
     def status(self) -> Status:
@@ -113,8 +128,8 @@ class Node:
         status = self.status
         return [entry.term for entry in self.raft.entries(status.snapshot_index + 1, status.last_index)]
 
-    def answer(self, token: Any) -> ProposalAnswer:
-        """The one answer to the proposal with this token."""
+    def answer(self, token: Any) -> Any:
+        """The one answer to the request with this token."""
         (answer,) = (answer for answer in self.answers if answer.token == token)
         return answer
 
@@ -166,6 +181,7 @@ class Story:
         if output.write is not None:
             node.writes.append(output.write)
         node.committed.extend(output.apply)
+        node.fetch = output.fetch or node.fetch
         node.answers.extend(output.answers)
         node.notices.extend(output.notices)
         return output
@@ -187,9 +203,37 @@ class Story:
         node = self.nodes[name]
         done, node.committed = node.committed, []
         for committed in done:
+            if isinstance(committed, Restore):
+                node.applied = list(node.images[committed.index])
+                self.step(name, Applied(committed.index))
+                continue
             commands = committed.commands()
             node.applied.extend(commands)
             self.step(name, Applied(committed.last, [command * 2 for command in commands]))
+
+    def join(self, name: str) -> None:
+        """A new node comes up, with nothing and with no configuration; it knows nobody and waits to be added."""
+        self.nodes[name] = Node(name, Disk(0, Snapshot(), ()), {}, Chance(PATIENCE), self.now)
+
+    def change(self, name: str, *changes: tuple[str, str], token: Any = "change", **options: Any) -> Output:
+        """This node is asked to change the members: ("add_voter", "D"), ("remove", "B"), ..."""
+        made = [Change(kind, Member(member)) for kind, member in changes]  # type: ignore[arg-type]
+        return self.step(name, ChangeMembership(token, made, **options))
+
+    def take_snapshot(self, name: str, compact_to: int = -1) -> Output:
+        """This node takes a snapshot of all that it has applied, and compacts its log up to `compact_to`."""
+        node = self.nodes[name]
+        snapshot = node.raft.snapshot()
+        node.images[snapshot.index] = list(node.applied)
+        return self.step(name, SnapshotTaken(snapshot.index, compact_to))
+
+    def receive_snapshot(self, name: str) -> Output:
+        """The bytes of the snapshot that this node was asked to fetch arrive whole from that peer."""
+        node = self.nodes[name]
+        fetch, node.fetch = node.fetch, None
+        assert fetch is not None
+        node.images[fetch.snapshot.index] = self.nodes[fetch.peer].images[fetch.snapshot.index]
+        return self.step(name, SnapshotReceived(fetch.snapshot.index, fetch.snapshot.term))
 
     def crash(self, *names: str) -> None:
         """These nodes stop; what is in the air for them is lost, and so are their open writes; they start again."""
@@ -233,6 +277,9 @@ class Story:
                 self.persist(name)
                 if apply:
                     self.apply(name)
+                fetch = self[name].fetch
+                if fetch is not None and fetch.peer in names:
+                    self.receive_snapshot(name)
             self.air = [message for message in self.air if message.sender in names and message.to in names]
             open_work = any(self[name].writes or (apply and self[name].committed) for name in names)
             if not self.air and not open_work:
