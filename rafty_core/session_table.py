@@ -17,14 +17,17 @@ _ANNOUNCED = Struct(">QI")  # bytes of the table, their CRC
 _TABLE, _SESSION, _ANSWER = Struct(">QQ"), Struct(">QQQQ"), Struct(">QQ")
 _PORTION = 1024 * 1024
 
+LATELY = 2**64 - 1
+"""The log time of a use since the last clock entry: the next one says when that was at the latest."""
+
 
 class Session:
-    """One session. `used` is the log time of its last use; `acknowledged` the sequence up to which its client knows
-    every answer, or will never ask again."""
+    """One session. `used` is the log time of its last use, or `LATELY`; `acknowledged` the sequence up to which its
+    client knows every answer, or will never ask again."""
 
     __slots__ = ("number", "used", "acknowledged", "answers", "kept_bytes")
 
-    def __init__(self, number: int, used: int, acknowledged: int = 0) -> None:
+    def __init__(self, number: int, used: int = LATELY, acknowledged: int = 0) -> None:
         self.number = number
         self.used = used
         self.acknowledged = acknowledged
@@ -61,12 +64,12 @@ class Table:
 
     def add(self, number: int) -> None:
         """A session is opened."""
-        self.sessions[number] = Session(number, self.log_time)
+        self.sessions[number] = Session(number)
 
     def use(self, session: Session) -> None:
         """The session is used now."""
-        if session.used != self.log_time:
-            session.used = self.log_time
+        if session.used != LATELY:
+            session.used = LATELY
             self.sessions[session.number] = self.sessions.pop(session.number)
 
     def is_full(self, session: Session) -> bool:
@@ -78,9 +81,9 @@ class Table:
         if log_time <= self.log_time:
             return
         for session in reversed(self.sessions.values()):
-            if session.used != self.log_time:
+            if session.used != LATELY:
                 break
-            session.used = log_time  # used since the last clock entry, nobody knows when: it never expires too early
+            session.used = log_time  # or somewhat earlier, nobody knows: it never expires too early
         self.log_time = log_time
         expired = []
         for session in self.sessions.values():
