@@ -2,13 +2,15 @@
 
 Law: *a data directory is created whole or not at all, is never created a second time, and has one user.*
 
-Everything that a store keeps lies in it: the database, its write-ahead log, the mark, the lock. A name in a directory
-is durable only once the directory itself is synced (fault F111); a file gets its final name only once its content is
-durable. A directory that once held promises and holds them no more is refused, not begun anew (fault F116).
+Everything that a store keeps lies in it: the database, its write-ahead log, the mark, the lock, the snapshots. A name
+in a directory is durable only once the directory itself is synced (fault F111); a file gets its final name only once
+its content is durable. A directory that once held promises and holds them no more is refused, not begun anew (fault
+F116).
 """
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 from rafty_transports.storage.errors import RESTORE, DataDirectoryInUse, DataDirectoryUnusable, LostWrites
@@ -19,6 +21,7 @@ NEW_DATABASE = "new-raft.db"
 MARK = "mark"
 NEW_MARK = "new-mark"
 LOCK = "lock"
+SNAPSHOTS = "snapshots"
 
 HALF_MADE = frozenset((LOCK, MARK, NEW_MARK, *(NEW_DATABASE + end for end in ("", "-wal", "-shm", "-journal"))))
 """What a creation that a crash interrupted may leave behind, before it promised anything."""
@@ -69,6 +72,11 @@ class DataDirectory:
         """Where the mark is."""
         return self.path / MARK
 
+    @property
+    def snapshots(self) -> Path:
+        """Where the files of snapshots are."""
+        return self.path / SNAPSHOTS
+
     def exists(self) -> bool:
         """Whether a store is here; False where one may be created.
 
@@ -86,7 +94,8 @@ class DataDirectory:
                 f"{self.path} has a mark that says {mark[0]}, but {DATABASE} is gone: what this node promised is lost "
                 f"unless the file is put back; {RESTORE}"
             )
-        foreign = sorted({entry.name for entry in self.path.iterdir()} - HALF_MADE - HARMLESS)
+        known = HALF_MADE | HARMLESS | (frozenset() if mark is None else {SNAPSHOTS})
+        foreign = sorted({entry.name for entry in self.path.iterdir()} - known)
         if foreign:
             raise DataDirectoryUnusable(
                 f"{self.path} holds no store but is not empty ({', '.join(foreign[:3])}); give an empty directory"
@@ -131,6 +140,8 @@ class DataDirectory:
         """Note durably that a creation began; return the path where the new database is to be built."""
         for name in HALF_MADE - {LOCK, MARK}:
             (self.path / name).unlink(missing_ok=True)
+        if self.snapshots.is_dir():
+            shutil.rmtree(self.snapshots)
         temporary = self.path / NEW_MARK
         temporary.write_bytes(new_mark(0, 0))
         put_in_place(temporary, self.mark)

@@ -2,8 +2,9 @@
 
 Law: *each error says in its text what is wrong and what to do; no error of a library leaves a store.*
 
-All of them are fatal for the node that meets them: a store that knows less than it promised never votes. Those of
-opening a store leave everything in the data directory as it was.
+All but `DamagedSnapshot` are fatal for the node that meets them: a store that knows less than it promised never votes.
+A damaged snapshot is fatal where the node needs it, and harmless where it can have another. Errors of opening
+a store leave everything in the data directory as it was.
 """
 
 
@@ -33,6 +34,10 @@ class CorruptStore(StoreError):
 
 class LostWrites(CorruptStore):
     """The store knows less than it once promised: durable writes are gone (faults F116, F147)."""
+
+
+class DamagedSnapshot(StoreError):
+    """A snapshot, or a backup, is not whole, not what it should be, or of another cluster (fault F83)."""
 
 
 class WriteRefused(StoreError):

@@ -14,38 +14,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
-from rafty_core.configuration import Configuration
+from rafty_core.configuration import Configuration, Member
 from rafty_core.entries import LARGEST, Batch
 from rafty_core.output import Write
-from rafty_core.stable import Snapshot, Stable
-from rafty_transports.codec import pack_batch, unpack_batch
+from rafty_core.stable import Stable
+from rafty_transports.codec import pack_batch
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.storage.checkpoint import Checkpointer
+from rafty_transports.storage.connection import connect, disk_errors, settle
 from rafty_transports.storage.datadir import DataDirectory
-from rafty_transports.storage.errors import (
-    DataDirectoryInUse,
-    DataDirectoryUnusable,
-    StoreClosed,
-    StoreError,
-    WriteFailed,
-)
+from rafty_transports.storage.errors import DataDirectoryUnusable, StoreClosed, StoreError, WriteFailed
 from rafty_transports.storage.examine import Contents, create, examine
-from rafty_transports.storage.identity import Birth, check_names
+from rafty_transports.storage.identity import Birth, Wanted
 from rafty_transports.storage.mark import Mark
-from rafty_transports.storage.order import Position, check_follows, position_after
-from rafty_transports.storage.peers import check_peer
-from rafty_transports.storage.records import SAVE_STATE, State, corruption, link, peers_crc, read_log
+from rafty_transports.storage.order import Position, position_after
+from rafty_transports.storage.peers import after_admitting, after_meeting, check_peer, incarnations
+from rafty_transports.storage.records import SAVE_STATE, Peers, State, peers_crc, read_log, save_peers
+from rafty_transports.storage.rows import LogRows
+from rafty_transports.storage.snapshot_files import SnapshotFiles
 
 CHECKPOINT_BYTES = 64 << 20
 """A checkpoint is due when this much was written since the last; at 16 MiB bulk writes were a quarter slower."""
 
 PAGE_ROUND = 8192
 """Bytes of write-ahead log that a transaction takes besides its entries, about."""
-
-LAST_ROW = "SELECT first, count, term, body_crc, chain, body FROM log ORDER BY first DESC LIMIT 1"
-SAVE_BATCH = "INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class SqliteStore:
@@ -55,13 +48,16 @@ class SqliteStore:
     it, the store is broken: every later call raises that first error again (faults F108, F109, F148).
     """
 
-    def __init__(self, directory: DataDirectory, contents: Contents) -> None:
+    def __init__(self, directory: DataDirectory, contents: Contents, address: str) -> None:
         self._directory = directory
+        self._address = address
         self._birth: Birth = contents.birth
         self._seed = contents.birth.seed
         self._state = contents.state
         self._peers = contents.peers
+        self._snapshot = contents.snapshot
         self._loaded: Sequence[Batch] | None = contents.batches
+        self._compact_to = contents.snapshot.index  # what a crash left of an earlier compaction goes as well
         self._seq = 0
         self._failure: StoreError | None = None
         self._closed = False
@@ -71,6 +67,11 @@ class SqliteStore:
             self._connection = connect(path, 0.5)
             opened.callback(self._connection.close)
             settle(self._connection, path)
+            self._rows = LogRows(self._connection, path, self._seed)
+            birth = contents.birth
+            self._snapshots = SnapshotFiles(
+                directory.snapshots, birth.cluster_id, birth.node_id, lambda: self._state.snapshot_index
+            )
             self._mark = Mark(directory.mark, self._seed)
             opened.callback(self._mark.close)
             self._checkpointer = Checkpointer(
@@ -80,9 +81,16 @@ class SqliteStore:
 
     @classmethod
     def open(
-        cls, path: str | Path, *, node_id: str, cluster: str = "rafty", initial: Configuration | None = None
+        cls,
+        path: str | Path,
+        *,
+        node_id: str,
+        cluster: str = "rafty",
+        initial: Configuration | None = None,
+        join: str | None = None,
+        address: str = "",
     ) -> "SqliteStore":
-        """Open the data directory of this node; create it if it is not there and `initial` is given.
+        """Open the data directory of this node; create it if it is not there and `initial` or `join` is given.
 
         path     the data directory. Its parent must exist. One directory belongs to one node.
         node_id  the node's name; checked against what is stored.
@@ -90,6 +98,9 @@ class SqliteStore:
         initial  the configuration that the cluster is bootstrapped with, the same on each of its first nodes. Checked
                  against what is stored. None: the directory must exist already, which is the safer call for a node
                  that has run before, since a disk that was not mounted is then not taken for a new one.
+        join     the id of a cluster that is there, which this node is added to; instead of `initial` and `cluster`.
+                 Checked against what is stored.
+        address  where the others reach this node; not stored, since it may be another one at each start.
 
         Each opening is one boot. Raises `ValueError` for names that are none, and kinds of `StoreError` (see
         `errors`) that say what to do; the data directory is then as it was.
@@ -97,15 +108,15 @@ class SqliteStore:
         Not promised: that an older copy of a whole data directory is recognised here. Peers that met the newer one
         refuse it.
         """
-        check_names(node_id, cluster)
+        wanted = Wanted(node_id, cluster, initial, join)
         directory = DataDirectory(Path(path))
         with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
             try:
                 if not directory.exists():
-                    create(directory, node_id, cluster, initial)
+                    create(directory, wanted)
                 else:
                     directory.lock()
-                store = cls(directory, examine(directory, node_id, cluster, initial))
+                store = cls(directory, examine(directory, wanted), address)
                 directory.sign()
                 store._begin_boot()
             except BaseException:
@@ -116,8 +127,18 @@ class SqliteStore:
     @property
     def identity(self) -> Identity:
         """Who this node is, with the boot number of this start."""
-        birth = self._birth
-        return Identity(birth.cluster_id, birth.node_id, birth.incarnation, self._state.boot, birth.bootstrap)
+        birth, boot = self._birth, self._state.boot
+        return Identity(birth.cluster_id, birth.node_id, birth.incarnation, boot, birth.bootstrap, self._address)
+
+    @property
+    def joined(self) -> bool:
+        """Whether this node joined a cluster that was there; False: the cluster was bootstrapped with it."""
+        return self._birth.joined
+
+    @property
+    def snapshots(self) -> SnapshotFiles:
+        """Where the snapshots are kept that the log starts behind."""
+        return self._snapshots
 
     def load(self) -> Stable:
         """Everything that is durable, verified record by record; raises `CorruptStore`.
@@ -130,7 +151,7 @@ class SqliteStore:
             if batches is None:
                 batches = read_log(self._connection, self._directory.database, self._seed, self._state)
             state = self._state
-            return Stable(state.term, state.vote, Snapshot(0, 0, self._birth.initial), batches)
+            return Stable(state.term, state.vote, self._snapshot, batches)
 
     def write(self, writes: Sequence[Write]) -> None:
         """Make these writes durable, in order, in one transaction with one sync.
@@ -142,17 +163,25 @@ class SqliteStore:
             return
         with self._lock, self._breaking("the disk failed while entries or a vote were written"):
             self._loaded = None
-            state = self._state
-            position = Position(self._seq, state.term, state.vote, state.last_index, state.last_term)
+            position = self._position()
             for write in writes:
                 position = position_after(write, position)
             self._begin()
-            size = PAGE_ROUND
-            for batch in (batch for write in writes for batch in write.batches):
-                state = self._replace_from(batch, state)
-                size += len(pack_batch(batch).body)
+            state, size, snapshot = self._state, PAGE_ROUND, self._snapshot
+            for write in writes:
+                if write.snapshot is not None:
+                    self._snapshots.check_stored(write.snapshot)
+                    state = self._rows.start_behind(write.snapshot, write.installs, state)
+                    snapshot = write.snapshot
+                for batch in write.batches:
+                    state = self._rows.replace_from(batch, state)
+                    size += len(pack_batch(batch).body)
+            compact_to = max(self._compact_to, *(write.compact_to for write in writes))
+            more = compact_to > state.base_index
+            if more:
+                state, more = self._rows.compact(compact_to, state)
             self._commit(replace(state, term=position.term, vote=position.vote), size)
-            self._seq = position.seq
+            self._seq, self._snapshot, self._compact_to = position.seq, snapshot, compact_to if more else 0
 
     def meet(self, peer: Identity) -> None:
         """Store durably that this peer was met; return at once if that is known.
@@ -161,17 +190,27 @@ class SqliteStore:
         (fault F116); the store goes on. Raises `WriteFailed` when the disk fails.
         """
         self._check_usable()
-        if self._peers.get(peer.node_id) == (peer.incarnation, peer.boot) and peer.cluster_id == self._birth.cluster_id:
+        known = self._peers.get((peer.node_id, peer.incarnation)) == peer.boot
+        if known and peer.boot > 0 and peer.cluster_id == self._birth.cluster_id:
             return
         with self._lock, self._breaking(f"the disk failed while it was noted that {peer.node_id} was met"):
             if check_peer(peer, self.identity, self._peers):
-                peers = {**self._peers, peer.node_id: (peer.incarnation, peer.boot)}
-                self._begin()
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO peers VALUES (?, ?, ?)", (peer.node_id, peer.incarnation, peer.boot)
-                )
-                self._commit(replace(self._state, peers=peers_crc(peers, self._seed)), PAGE_ROUND)
-                self._peers = peers
+                self._save_peers(after_meeting(peer, self._peers))
+
+    def admit(self, members: Sequence[Member]) -> None:
+        """Let these members be met under the incarnations that they have here, durably; see `LogStore.admit`.
+
+        Raises `WriteFailed` when the disk fails.
+        """
+        self._check_usable()
+        with self._lock, self._breaking("the disk failed while it was noted who may be met"):
+            peers = after_admitting(members, self.identity, self._peers)
+            if len(peers) > len(self._peers):
+                self._save_peers(peers)
+
+    def met(self) -> dict[str, str]:
+        """The incarnation under which each peer was met last, by id."""
+        return incarnations(self._peers)
 
     def close(self) -> None:
         """Release everything; a second time is harmless. Never raises for what was already durable.
@@ -182,6 +221,7 @@ class SqliteStore:
             if self._closed:
                 return
             self._closed = True
+        self._snapshots.close()
         self._checkpointer.stop()
         try:
             if self._failure is None:
@@ -215,35 +255,16 @@ class SqliteStore:
         self._mark.note(state.number)
         self._checkpointer.wrote(size)
 
-    def _replace_from(self, batch: Batch, state: State) -> State:
-        """Store this batch in place of everything at its first index and after it; return what is the state then."""
-        chain, last_term = state.chain, state.last_term
-        if batch.first <= state.last_index:
-            chain, last_term = self._cut(batch.first)
-        check_follows(batch, last_term)
-        chain = self._save(batch, chain)
-        return replace(state, last_index=batch.last, last_term=batch.term, chain=chain)
+    def _save_peers(self, peers: Peers) -> None:
+        self._begin()
+        save_peers(self._connection, peers)
+        self._commit(replace(self._state, peers=peers_crc(peers, self._seed)), PAGE_ROUND)
+        self._peers = peers
 
-    def _save(self, batch: Batch, before: int) -> int:
-        """Store this batch behind the row with chained CRC `before`; return its own."""
-        packed, count = pack_batch(batch), len(batch.entries)
-        chain = link(batch.first, count, batch.term, before, packed.crc)
-        self._connection.execute(SAVE_BATCH, (batch.first, count, batch.term, packed.crc, chain, packed.body))
-        return chain
-
-    def _cut(self, first: int) -> tuple[int, int]:
-        """Remove everything from index `first` on; return chained CRC and term of what is the end then."""
-        self._connection.execute("DELETE FROM log WHERE first >= ?", (first,))
-        row = self._connection.execute(LAST_ROW).fetchone()
-        if row is None:
-            return self._seed, 0
-        start, count, term, body_crc, chain, body = row
-        if start + count > first:
-            with corruption(self._directory.database):
-                kept = unpack_batch(start, term, body, body_crc).slice_to(first - 1)
-            before = self._connection.execute("SELECT max(first), chain FROM log WHERE first < ?", (start,)).fetchone()
-            chain = self._save(kept, self._seed if before[0] is None else before[1])
-        return chain, term
+    def _position(self) -> Position:
+        state = self._state
+        ends = (state.last_index, state.last_term, state.snapshot_index, state.snapshot_term)
+        return Position(self._seq, state.term, state.vote, *ends)
 
     def _check_usable(self) -> None:
         if self._failure is not None:
@@ -271,46 +292,3 @@ class SqliteStore:
         except Exception as error:
             self._failure = WriteFailed(f"the store failed by a mistake in rafty or in its caller ({error!r})")
             raise self._failure from error
-
-
-def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection that writes: syncs at each commit, never checkpoints by itself, never creates the file.
-
-    `patience` is how many seconds it waits for other programs that read the database.
-    """
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False, timeout=patience
-    )
-    try:
-        for setting in ("synchronous=FULL", "fullfsync=ON", "wal_autocheckpoint=0", "secure_delete=OFF"):
-            connection.execute(f"PRAGMA {setting}").fetchall()
-        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-        if mode != "wal":
-            raise StoreError(f"{path} is on a file system without shared memory maps; use a local disk")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def settle(connection: sqlite3.Connection, path: Path) -> None:
-    """Carry the whole write-ahead log over into the database, durably.
-
-    After a crash the write-ahead log may be readable and yet not be on the disk, for a sync may have failed before; so
-    it is written anew before anybody relies on it (fault F108).
-    """
-    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        raise DataDirectoryInUse(f"another program has {path} open; end it first")
-
-
-@contextmanager
-def disk_errors(what: str, kind: type[StoreError]) -> Iterator[None]:
-    """Turn errors of the database and the operating system into `kind`, in words."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        _raise(kind(f"{what} ({error}); see to the disk, then start the node again"), error)
-
-
-def _raise(error: StoreError, cause: Exception) -> NoReturn:
-    raise error from cause

@@ -23,7 +23,7 @@ DAMAGE = (
     "UPDATE state SET boot = 0",
     "UPDATE state SET crc = crc + 1",
     "DELETE FROM state",
-    "INSERT INTO state SELECT 2, number, boot, term, 'n3', last_index, last_term, chain, peers, crc FROM state",
+    "INSERT INTO state (id, number, term, vote, crc) SELECT 2, number, term, 'n3', crc FROM state",
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from rafty_transports.interfaces import Identity
 from rafty_transports.storage import sqlite
+from rafty_transports.storage.connection import connect
 from tests.transports.storage_kit import append, batch, expected_log, image_after_kill, log_of, open_store
 
 LIMIT = 1 << 18
@@ -42,7 +43,7 @@ def test_write_ahead_log_grows_while_another_program_reads_and_shrinks_after(tmp
     wal = tmp_path / "n1" / "raft.db-wal"
     with closing(open_store(tmp_path / "n1")) as store:
         append(store, 1, 1)
-        reader = sqlite.connect(tmp_path / "n1" / "raft.db", 0.0)
+        reader = connect(tmp_path / "n1" / "raft.db", 0.0)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM state").fetchall()
         for seq in range(2, 60):
@@ -79,4 +80,4 @@ def test_meet_beside_writes_from_changing_threads(tmp_path: Path) -> None:
         assert errors == []
     with closing(open_store(tmp_path / "n1")) as store:
         assert len(log_of(store.load())) == 39
-        assert store._peers == {"n2": ("cafe", 39)}
+        assert store._peers == {("n2", "cafe"): 39}

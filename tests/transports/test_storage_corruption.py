@@ -13,6 +13,7 @@ from rafty_transports.interfaces import Identity
 from rafty_transports.storage import LostWrites, StoreError
 from rafty_transports.storage.datadir import DataDirectory
 from rafty_transports.storage.examine import examine
+from rafty_transports.storage.identity import Wanted
 from tests.transports.storage_kit import VOTERS, append, batch, flip_bit, image_after_kill, open_store
 
 PEER = Identity("", "n2", "cafe", 7)
@@ -21,7 +22,7 @@ PEER = Identity("", "n2", "cafe", 7)
 def everything(path: Path) -> tuple[Stable, Identity]:
     """Open the store, check that it still knows its peer, and give what it holds."""
     with closing(open_store(path)) as store:
-        assert store._peers == {"n2": ("cafe", 7)}
+        assert store._peers == {("n2", "cafe"): 7}
         return store.load(), store.identity
 
 
@@ -54,13 +55,13 @@ def test_flip_of_any_bit(path: Path, tmp_path: Path, share: int) -> None:
         for bit in sorted({*range(0, 8 * 128, 5 * share), *(chance.randrange(size) for _ in range(300 // share))}):
             flip_bit(image / name, bit)
             try:
-                found = examine(DataDirectory(image), "n1", "rafty", VOTERS)
+                found = examine(DataDirectory(image), Wanted("n1", initial=VOTERS))
             except StoreError:
                 refusals += 1
             else:
                 state = found.state
                 assert (state.term, state.vote, found.batches) == (good.term, good.vote, good.batches)
-                assert (found.peers, state.boot) == ({"n2": ("cafe", 7)}, identity.boot - 1), f"bit {bit} of {name}"
+                assert (found.peers, state.boot) == ({("n2", "cafe"): 7}, identity.boot - 1), f"bit {bit} of {name}"
                 harmless.append((name, bit))
             flip_bit(image / name, bit)
     assert refusals > 100 // share

@@ -79,10 +79,10 @@ def test_refused_directory_of_another(path: Path) -> None:
     refused(path, WrongDataDirectory, "with the voters n1,n2,n3, not with n1,n2;", initial=other)
 
 
-@pytest.mark.parametrize("version", [0, 2, 1000])
+@pytest.mark.parametrize("version", [0, 1, 3, 1000])
 def test_refused_format(path: Path, version: int) -> None:
     change_database(path, f"PRAGMA user_version={version}")
-    refused(path, UnknownFormat, f"format {version}, this version of rafty knows format 1")
+    refused(path, UnknownFormat, f"format {version}, this version of rafty knows format 2")
 
 
 def test_refused_while_in_use(path: Path) -> None:

@@ -1,0 +1,279 @@
+"""A new cluster goes on from what an old one left: from a backup, or from one survivor's data directory.
+
+Law: *what goes on is a new cluster with an id that never was, and what it was made from stays as it is.*
+
+The members of the old cluster may still be somewhere, with votes and entries that the new one knows nothing of; by the
+new id both refuse each other (so that no second half of a cluster comes back). Terms go on, so that no term is used
+twice. A backup is nothing but a snapshot file. A survivor's log is kept, entry by entry, but for the configurations in
+it, which name members of the old cluster: they become no-ops, and the new configuration holds from the beginning.
+
+A new data directory is built beside the old one and takes its place by two renames; the old one is kept under another
+name. Whatever a crash leaves in between is recognised and finished by the next attempt.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from rafty_core.configuration import Configuration, Member
+from rafty_core.entries import CONFIGURATION, NO_OP, Batch
+from rafty_core.stable import Snapshot
+from rafty_transports.interfaces import Identity, SnapshotInfo, SnapshotStore
+from rafty_transports.storage.connection import disk_errors
+from rafty_transports.storage.datadir import DataDirectory, put_in_place, sync_directory
+from rafty_transports.storage.errors import CorruptStore, DataDirectoryUnusable
+from rafty_transports.storage.examine import Contents, build, examine
+from rafty_transports.storage.identity import Birth, reborn
+from rafty_transports.storage.snapshot_files import name_of
+from rafty_transports.storage.snapshot_format import PIECE, Encoder, SnapshotFile, body_of, verify
+
+RECOVERED = ".recovered"
+"""Ends the name of a data directory that was built and has not taken its place yet."""
+
+KEPT = ".before-recovery"
+"""Ends the name under which the old data directory is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a data directory holds, for a person who decides what to do with it.
+
+    `damage` is "" or the sentence that opening it would be refused with; everything else is empty then. `configuration`
+    is the one in force at the end of the log, and stands at `configuration_index`; whether it was committed is unknown.
+    """
+
+    path: Path
+    damage: str = ""
+    identity: Identity | None = None
+    joined: bool = False
+    term: int = 0
+    vote: str | None = None
+    last_index: int = 0
+    last_term: int = 0
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    configuration: Configuration = field(default_factory=Configuration)
+    configuration_index: int = 0
+
+
+def inspect(path: str | Path) -> Report:
+    """Look at a data directory that no process uses, and change nothing in it.
+
+    Damage is in the report. Raises `DataDirectoryInUse`, `DataDirectoryUnusable` and `UnknownFormat`.
+    """
+    directory = DataDirectory(Path(path))
+    try:
+        with _locked(directory):
+            return _report(directory.path, examine(directory, None))
+    except CorruptStore as error:
+        return Report(directory.path, str(error))
+
+
+def check_snapshot_file(path: str | Path) -> SnapshotFile:
+    """Verify a snapshot file or backup wherever it lies; returns what it is.
+
+    Raises `DamagedSnapshot`, `UnknownFormat`, or `OSError`.
+    """
+    with Path(path).open("rb") as file:
+        return verify(file, path)
+
+
+@contextmanager
+def open_snapshot_file(path: str | Path) -> Iterator[tuple[SnapshotFile, BinaryIO]]:
+    """Verify a snapshot file or backup; gives what it is, and the state machine's image, to be read once.
+
+    Raises as `check_snapshot_file` does.
+    """
+    with Path(path).open("rb") as file:
+        found = verify(file, path)
+        yield found, body_of(file, found)
+
+
+def export_snapshot(snapshots: SnapshotStore, index: int, term: int, target: str | Path) -> SnapshotInfo:
+    """Copy a stored snapshot into the file `target`, which is there whole, verified and durable, or not at all.
+
+    Raises `FileExistsError` if something is there, `LookupError` if the snapshot is not stored, `DamagedSnapshot`.
+    """
+    target = Path(target)
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; give another name")
+    temporary = target.with_name(target.name + ".new")
+    try:
+        with temporary.open("wb") as file:
+            while data := snapshots.read(index, term, file.tell(), PIECE):
+                file.write(data)
+        info = check_snapshot_file(temporary).info
+        put_in_place(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return info
+
+
+def create_from_snapshot(
+    path: str | Path, *, node_id: str, cluster: str, snapshot: Snapshot, image: BinaryIO, term: int = 0
+) -> Identity:
+    """Create the data directory of the first node of a new cluster, whose log starts behind this snapshot.
+
+    cluster   the new cluster's name; its id is this name, a dot, and digits that are drawn
+    snapshot  index and term go on from the old cluster; the configuration is the new one, and names this node
+    image     the state machine's image: the body of the old snapshot, say
+    term      the term that the node is in; at least the snapshot's
+
+    Returns whose it is now. Raises `ValueError`, and `DataDirectoryUnusable` if something is there.
+    """
+    birth = reborn(node_id, cluster, snapshot.configuration)
+    return _create(Path(path), birth, snapshot, image, (), max(term, snapshot.term))
+
+
+def recover(
+    path: str | Path,
+    *,
+    cluster: str | None = None,
+    members: Configuration | None = None,
+    into: str | Path | None = None,
+) -> Identity:
+    """Make a survivor's data directory that of the first node of a new cluster, with everything that it holds.
+
+    cluster  the new cluster's name; None: the old one's
+    members  the new configuration, which names the survivor; None: the survivor alone, as voter
+    into     the new data directory. None: it takes the place of the old one, which is then kept beside it under the
+             same name with `KEPT` behind it; where that cannot be, for it is a mount point, say, give another path
+
+    Entries that the survivor holds become part of the new cluster's history though they may not have been committed;
+    what it does not hold is lost, committed or not. Returns whose the directory is now. Raises kinds of `StoreError`;
+    the old directory is then as it was.
+    """
+    path = Path(path)
+    built = path.with_name(path.name + RECOVERED) if into is None else Path(into)
+    kept = path.with_name(path.name + KEPT)
+    with disk_errors(f"{path} cannot be recovered", DataDirectoryUnusable):
+        if into is None and not path.exists() and kept.exists() and built.exists():
+            return _take_place(built, path)
+        if into is None and kept.exists():
+            raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
+        if into is None and built.exists():
+            shutil.rmtree(built)  # an earlier attempt ended before it took anything's place
+        directory = DataDirectory(path)
+        with _locked(directory):
+            identity = _build_from(directory, built, cluster, members)
+            if into is not None:
+                return identity
+            path.rename(kept)
+            sync_directory(path.parent)
+            return _take_place(built, path)
+
+
+def _build_from(directory: DataDirectory, built: Path, cluster: str | None, members: Configuration | None) -> Identity:
+    old = examine(directory, None)
+    node_id = old.birth.node_id
+    if members is None:
+        _, configuration = _configuration(old)
+        itself = configuration.member(node_id) or Member(node_id)
+        members = Configuration(voters=(itself,), lease=configuration.lease)
+    birth = reborn(node_id, cluster or old.birth.cluster, members)
+    snapshot = replace(old.snapshot, configuration=birth.initial)
+    batches = list(_without_configurations(old))
+    if snapshot.index == 0:
+        return _create(built, birth, snapshot, None, batches, old.state.term)
+    with open_snapshot_file(directory.snapshots / name_of(old.snapshot)) as (_, image):
+        return _create(built, birth, snapshot, image, batches, old.state.term)
+
+
+def _create(
+    path: Path, birth: Birth, snapshot: Snapshot, image: BinaryIO | None, batches: list[Batch] | tuple[()], term: int
+) -> Identity:
+    directory = DataDirectory(path)
+    snapshot = replace(snapshot, configuration=birth.initial)
+    with disk_errors(f"{path} cannot be created", DataDirectoryUnusable):
+        if directory.exists():
+            raise DataDirectoryUnusable(f"{path} holds a store already; give an empty directory")
+        directory.make()
+        directory.lock()
+        try:
+            database = directory.begin_creation()
+            if image is not None:
+                _write_snapshot(directory, birth, snapshot, image)
+            build(directory, database, birth, snapshot, batches, term)
+        finally:
+            directory.release()
+    return _identity(birth, 0)
+
+
+def _write_snapshot(directory: DataDirectory, birth: Birth, snapshot: Snapshot, image: BinaryIO) -> None:
+    directory.snapshots.mkdir()
+    sync_directory(directory.path)
+    temporary = directory.snapshots / "1.new"
+    with temporary.open("wb", buffering=PIECE) as file:
+        encoder = Encoder(file, snapshot, birth.cluster_id, birth.node_id)
+        while data := image.read(PIECE):
+            encoder.body(data)
+        encoder.end()
+    put_in_place(temporary, directory.snapshots / name_of(snapshot))
+
+
+def _take_place(built: Path, path: Path) -> Identity:
+    built.rename(path)
+    sync_directory(path.parent)
+    report = inspect(path)
+    if report.identity is None:
+        raise CorruptStore(report.damage)
+    return report.identity
+
+
+@contextmanager
+def _locked(directory: DataDirectory) -> Iterator[None]:
+    """The directory holds a store, and no other process uses it."""
+    if not directory.exists():
+        raise DataDirectoryUnusable(f"{directory.path} holds no store")
+    with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
+        directory.lock()
+        try:
+            yield
+        finally:
+            directory.release()
+
+
+def _report(path: Path, found: Contents) -> Report:
+    state = found.state
+    index, configuration = _configuration(found)
+    return Report(
+        path,
+        "",
+        _identity(found.birth, state.boot),
+        found.birth.joined,
+        state.term,
+        state.vote,
+        state.last_index,
+        state.last_term,
+        found.snapshot,
+        configuration,
+        index,
+    )
+
+
+def _identity(birth: Birth, boot: int) -> Identity:
+    return Identity(birth.cluster_id, birth.node_id, birth.incarnation, boot, birth.bootstrap)
+
+
+def _configuration(found: Contents) -> tuple[int, Configuration]:
+    """The newest configuration in the log, else the snapshot's, and the index where it stands."""
+    for batch in reversed(found.batches):
+        if CONFIGURATION[0] in batch.kinds:
+            for index in range(batch.last, max(batch.first - 1, found.snapshot.index), -1):
+                entry = batch.entries[index - batch.first]
+                if entry[0] == CONFIGURATION[0]:
+                    return index, Configuration.decode(entry[1:])
+    return found.snapshot.index, found.snapshot.configuration
+
+
+def _without_configurations(found: Contents) -> Iterator[Batch]:
+    """The log behind the snapshot, with a no-op in the place of each configuration."""
+    for batch in found.batches:
+        batch = batch.slice_from(max(batch.first, found.snapshot.index + 1))
+        if CONFIGURATION[0] in batch.kinds:
+            entries = [NO_OP if entry[0] == CONFIGURATION[0] else entry for entry in batch.entries]
+            batch = Batch(batch.first, batch.term, entries)
+        yield batch
