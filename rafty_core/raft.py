@@ -359,6 +359,11 @@ class Raft:
             for index, entry in enumerate(log.slice(first, last), first)
         ]
 
+    @property
+    def applied_index(self) -> int:
+        """The index up to which the state machine has confirmed that it has applied; cheap."""
+        return self._state.applying.applied
+
     def snapshot(self) -> Snapshot:
         """What a snapshot that the state machine takes now is a snapshot of: the applied index, its term, and the
         configuration there (fault F80). Raises `LookupError` while a state machine that was behind is being restored.

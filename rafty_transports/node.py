@@ -2,62 +2,97 @@
 
 Law: *every event goes through one `step`, and nothing is awaited between taking an event and acting on its output.*
 
-Three tasks and a thread. One task takes what the transport received and steps the core with it; one waits for
-proposals and the disk; one waits for timers, so that nobody else needs a deadline; the thread makes writes durable. A
-failure of any of them stops the node: half-alive does not exist (fault F126). Leaving `async with` always ends clean:
-every waiting call failed with a typed error, no task left, the store closed last.
+A few tasks and threads. One task takes what the transport received and steps the core with it; one waits for callers,
+the disk and the state machine; one waits for timers, so that nobody else needs a deadline; one answers nodes that fetch
+snapshots; a thread makes writes durable. What takes long (restoring, writing a snapshot, fetching one) is a task and a
+thread of its own while it lasts. A failure of any of them stops the node: half-alive does not exist (fault F126).
+Leaving `async with` always ends clean: leadership handed over if there is time, every waiting call failed with a typed
+error, no task left, the store closed last.
 """
 
 import dataclasses
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Self
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from rafty_core.config import Config
-from rafty_core.events import Applied, Event, Persisted
+from rafty_core.events import Applied, Event, Persisted, SnapshotFailed, SnapshotReceived, SnapshotTaken
 from rafty_core.explain import explain
 from rafty_core.messages import Message
-from rafty_core.outcomes import NotLeader, OutcomeUnknown, ProposalError, Stopped
-from rafty_core.output import Committed, LeaderChanged, Output, ProtocolViolation
+from rafty_core.outcomes import OutcomeUnknown, Stopped
+from rafty_core.output import (
+    Committed,
+    Fetch,
+    LeaderChanged,
+    MembershipChanged,
+    Output,
+    ProposalAnswer,
+    ProtocolViolation,
+    Removed,
+    Restore,
+    SnapshotChanged,
+)
 from rafty_core.raft import Raft
+from rafty_core.sessions import LogClock, Sessions
+from rafty_core.stable import Stable
 from rafty_core.status import Status
-from rafty_transports.calls import Calls, Outcome
+from rafty_transports.calls import Calls
+from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
+from rafty_transports.compaction import Compactor, SnapshotNotTaken, SnapshotPolicy
 from rafty_transports.contacts import Contacts
 from rafty_transports.disk import Disk
-from rafty_transports.interfaces import Identity, LogStore, StateMachine, Transport
+from rafty_transports.exchange import Progress, Receiver, Sender, SnapshotLost
+from rafty_transports.interfaces import Identity, LogStore, RemovedFromCluster, SnapshotInfo, StateMachine, Transport
+from rafty_transports.machine import Machine
+from rafty_transports.members import Members
+from rafty_transports.node_calls import NodeCalls
 from rafty_transports.observers import Notices
+from rafty_transports.requests import Requests
 from rafty_transports.threads import run_in_daemon
 
 logger = logging.getLogger("rafty")
 logger.addHandler(logging.NullHandler())
 
+CHUNKS = frozenset((SnapshotChunk, SnapshotChunkRequest))
+
 DISK_GRACE = 1.0
 """Seconds that a disk call may take at shutdown before it is named and left behind."""
+
+HANDOVER_GRACE = 0.5
+"""Seconds that handing over leadership may take at shutdown."""
 
 
 class NodeFailed(Exception):
     """The node stopped because something broke that it cannot go on without; `__cause__` is what broke."""
 
 
-class Node:
+class NodeRemoved(NodeFailed):
+    """The node stopped because it was removed from the cluster. It never returns with this data directory."""
+
+
+class Node(NodeCalls):
     """One member of a cluster, running while inside `async with`.
 
     store            where the log is kept; opened already, closed by the node when it stops
     transport        how messages travel; opened and closed by the node
     machine          what commands mean
-    config           timeouts and bounds; `id` and `boot` are taken from the store
-    timeout          seconds after which a waiting `propose` gives up (a call may give its own)
+    config           timeouts and bounds; `id`, `boot` and `incarnation` are taken from the store
+    timeout          seconds after which a waiting call gives up (a call may give its own)
     most_waiting     bytes of commands that may wait here to be proposed
+    snapshots        when the log is compacted; without effect for a machine that has no `snapshot`
     random           a source of chance for election timeouts
 
     The body's own exception leaves the block as itself. If the node fails, the body is cancelled and the block raises
-    `NodeFailed`. Never an exception group.
+    `NodeFailed`; if it was removed from the cluster, `NodeRemoved`. Never an exception group.
     """
 
     def __init__(
@@ -69,27 +104,43 @@ class Node:
         config: Config | None = None,
         timeout: float = 5.0,
         most_waiting: int = 64 * 1024 * 1024,
+        snapshots: SnapshotPolicy | None = None,
         random: Random | None = None,
     ) -> None:
         identity = store.identity
         self.identity: Identity = identity
         self.config = dataclasses.replace(
-            config or Config(id=identity.node_id), id=identity.node_id, boot=identity.boot
+            config or Config(id=identity.node_id),
+            id=identity.node_id,
+            boot=identity.boot,
+            incarnation=identity.incarnation if store.joined else "",
         )
         self.timeout = timeout
         self._store = store
         self._transport = transport
-        self._machine = machine
+        self._machine = Machine(machine)
+        self._sessions = machine if isinstance(machine, Sessions) else None
+        self._clock: LogClock | None = None
+        self._policy = snapshots or SnapshotPolicy()
         self._random = random or Random()
         self._calls = Calls(self.config, timeout, most_waiting)
+        self._requests = Requests()
         self._contacts = Contacts(identity.node_id, self.config.election_timeout)
         self._raft: Raft | None = None
         self._disk: Disk | None = None
+        self._tasks: TaskGroup | None = None
+        self._compactor: Compactor | None = None
+        self._sender: Sender | None = None
+        self._receiver: Receiver | None = None
+        self._fetching = anyio.CancelScope()
+        self._members = Members(store, transport)
         self._failure: BaseException | None = None
         self._stopping = False
         self._wake = anyio.Event()
         self._alarm = anyio.CancelScope()
-        self._backlog: list[Committed] = []
+        self._to_apply: deque[Committed | Restore] = deque()
+        self._restoring = False
+        self._happened: list[Event] = []
         self._persisted = 0
         self._leader_changed = anyio.Event()
         self._watchers: set[Notices] = set()
@@ -114,14 +165,15 @@ class Node:
     async def _run(self) -> AsyncIterator[Self]:
         body_error: BaseException | None = None
         try:
-            stable = await run_in_daemon(self._store.load)
-            self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time())
+            self._begin(await run_in_daemon(self._store.load))
             async with self._transport:
                 self._disk = Disk(self._store, self._disk_changed)
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._guard, self._receive, tasks.cancel_scope)
-                    tasks.start_soon(self._guard, self._drive, tasks.cancel_scope)
-                    tasks.start_soon(self._guard, self._keep_time, tasks.cancel_scope)
+                    self._tasks = tasks
+                    await self._members.start(self._core)
+                    for task in (self._receive, self._drive, self._keep_time, self._send_snapshots, self._members.run):
+                        tasks.start_soon(self._guard, task)
+                    self._step(())
                     try:
                         yield self
                     except anyio.get_cancelled_exc_class():
@@ -129,33 +181,64 @@ class Node:
                     except BaseException as error:
                         body_error = error
                     finally:
+                        await self._hand_over()
                         self._stop_calls()
                         tasks.cancel_scope.cancel()
         finally:
             self._stop_calls()
             await self._close_store()
-        if self._failure is not None:
-            raise NodeFailed(f"node {self.identity.node_id} failed: {self._failure}") from self._failure
+        self._raise_failure()
         if body_error is not None:
             raise body_error
 
-    async def _guard(self, run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
-        """Run one of the node's tasks; whatever ends it ends the node."""
+    def _begin(self, stable: Stable) -> None:
+        """Build the core from what is durable, and from what the state machine has."""
+        applied = self._machine.applied_index
+        self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time(), applied=applied)
+        snapshots = self._store.snapshots
+        weight = sum(batch.weight for batch in stable.batches if batch.last > stable.snapshot.index)
+        self._compactor = Compactor(self._machine, snapshots, self._policy, weight)
+        self._sender = Sender(self.identity.node_id, snapshots, self._transport.send)
+
+    def _raise_failure(self) -> None:
+        if isinstance(self._failure, RemovedFromCluster):
+            raise NodeRemoved(f"node {self.identity.node_id} stopped: {self._failure}") from self._failure
+        if self._failure is not None:
+            raise NodeFailed(f"node {self.identity.node_id} failed: {self._failure}") from self._failure
+
+    async def _hand_over(self) -> None:
+        """A leader that is shut down hands over first, if there is somebody and if there is time (thesis 3.10)."""
+        if self._failure is not None or self._stopping or self._raft is None or self._raft.status().role != "leader":
+            return
+        grace = min(HANDOVER_GRACE, self.config.election_timeout)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(grace):
+            request = self._request_transfer(None, grace)
+            await request.done.wait()
+
+    async def _guard(self, run: Callable[[], Awaitable[None]], *, endless: bool = True) -> None:
+        """Run one of the node's tasks; whatever ends one of the `endless` ends the node, and so does an exception."""
         try:
             await run()
-            if not self._stopping:
+            if endless and not self._stopping:
                 raise RuntimeError("the transport ended")
         except Exception as error:
-            if not self._stopping:
-                self._failure = error
-                logger.error("%s failed: %r", self.identity.node_id, error)
-            self._stop_calls()
-            scope.cancel()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Stop the node for this reason, unless it stops already."""
+        if not self._stopping:
+            self._failure = error
+            logger.error("%s stops: %r", self.identity.node_id, error)
+        self._stop_calls()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
 
     def _stop_calls(self) -> None:
         """Tell every waiting caller the truth: not accepted, or unknown."""
         self._stopping = True
-        self._calls.stop("the node failed" if self._failure is not None else "the node was stopped")
+        why = "the node failed" if self._failure is not None else "the node was stopped"
+        self._calls.stop(why)
+        self._requests.stop(why)
         for watcher in list(self._watchers):
             watcher.close()
         self._leader_changed.set()
@@ -176,79 +259,7 @@ class Node:
         elif self._disk is not None and self._disk.failure is not None:
             self._failure = self._failure or self._disk.failure
 
-    # ---------------------------------------------------------------- callers
-
-    async def propose(self, command: bytes, *, timeout: float | None = None) -> bytes:
-        """Replicate one command; return its result once it is applied at the leader.
-
-        Works on any node: a follower forwards to the leader. While there is no leader it waits for one.
-
-        timeout  seconds to wait; None takes the node's own. A follower that forwarded the command gives up after
-                 `Config.forward_timeout` at the latest.
-
-        Raises `NotApplied` (`NotLeader`, `Overloaded`, `TooLarge`, `Superseded`, `Stopped`) if the command was not
-        applied and never will be, and `OutcomeUnknown` if it may have been, or may still be. If the call is cancelled,
-        the outcome is unknown too. Not promised: an order between calls that are under way at the same time.
-        """
-        outcome = (await self.propose_many((command,), timeout=timeout))[0]
-        if isinstance(outcome, ProposalError):
-            raise outcome
-        return outcome
-
-    async def propose_many(self, commands: Sequence[bytes], *, timeout: float | None = None) -> list[Outcome]:
-        """Replicate several commands, in this order; return one outcome for each: its result, or an exception.
-
-        The exceptions are returned, not raised, since some commands may be applied and others not. They mean what they
-        mean in `propose`. Raises only for a wrong call (`TypeError` for what is not bytes).
-        """
-        weight = self._calls.weigh(commands)
-        if isinstance(weight, ProposalError):
-            return [weight] * len(commands)
-        if not commands:
-            return []
-        given = None if timeout is None else anyio.current_time() + timeout
-        deadline = given or anyio.current_time() + self.timeout
-        while True:
-            if self._stopping or self._raft is None:
-                return [Stopped("the node is not running")] * len(commands)
-            joined = self._calls.join(commands, weight, given)
-            if isinstance(joined, ProposalError):
-                return [joined] * len(commands)
-            group, position = joined
-            self._wake.set()
-            if given is None:  # the group's own time is as long, and costs nothing for each call
-                await group.done.wait()
-            else:
-                with anyio.CancelScope(deadline=given):
-                    await group.done.wait()
-                if not group.done.is_set():
-                    return [OutcomeUnknown(self._too_late())] * len(commands)
-            outcomes = group.outcomes(position, len(commands))
-            if not (isinstance(outcomes[0], NotLeader) and await self._another_try(deadline)):
-                return self._explained(outcomes)
-            given = deadline  # another try has what is left of the time
-
-    async def _another_try(self, deadline: float) -> bool:
-        """Nobody accepted the commands, so that they may safely be proposed again: wait for a change of leader."""
-        pause = min(deadline, anyio.current_time() + self.config.heartbeat_interval)
-        with anyio.CancelScope(deadline=pause):
-            await self._leader_changed.wait()
-        return anyio.current_time() < deadline and not self._stopping
-
-    def _explained(self, outcomes: list[Outcome]) -> list[Outcome]:
-        first = outcomes[0]
-        if isinstance(first, NotLeader) and first.leader is None:
-            explained = NotLeader(f"{first}; {self.describe_contact()}")
-            return [explained if outcome is first else outcome for outcome in outcomes]
-        return outcomes
-
-    def _too_late(self) -> str:
-        return f"no outcome in time; {self.describe_contact()}"
-
-    def describe_contact(self) -> str:
-        """Whom this node heard within an election timeout, and when it last heard the others, in one phrase."""
-        voters = self._core.status().configuration.all_voter_ids
-        return self._contacts.describe(voters, anyio.current_time())
+    # --------------------------------------------------------------- pictures
 
     def status(self) -> Status:
         """A picture of this node now; on a leader with what it knows of each peer. Raises `Stopped` before it runs."""
@@ -261,6 +272,11 @@ class Node:
             notices.close()
         return notices
 
+    def transfers(self) -> list[Progress]:
+        """Snapshots on their way now, from and to this node."""
+        incoming = [] if self._receiver is None else [self._receiver.progress()]
+        return incoming + ([] if self._sender is None else self._sender.progress())
+
     # ---------------------------------------------------------------- driving
 
     @property
@@ -272,28 +288,47 @@ class Node:
     def _disk_changed(self) -> None:
         self._wake.set()
 
+    def _tell(self, event: Event) -> None:
+        """Something happened that the core is to hear of soon."""
+        self._happened.append(event)
+        self._wake.set()
+
     async def _receive(self) -> None:
         """Step the core with what comes in, all that has gathered at a time."""
         async for received in self._transport:
             self._contacts.note(received, anyio.current_time())
-            self._step(received)
+            if CHUNKS.isdisjoint(map(type, received)):
+                self._step(received)  # type: ignore[arg-type]
+            else:
+                self._step([message for message in received if not self._is_chunk(message)])  # type: ignore[misc]
             await anyio.lowlevel.checkpoint()
+
+    def _is_chunk(self, message: object) -> bool:
+        """Take the bytes of snapshots out of what came in: the core never sees them."""
+        if type(message) is SnapshotChunk:
+            if self._receiver is not None:
+                self._receiver.put(message)
+            return True
+        if type(message) is SnapshotChunkRequest:
+            if self._sender is not None:
+                self._sender.put(message)
+            return True
+        return False
 
     async def _drive(self) -> None:
         """Step the core when callers, the disk or the state machine call for it."""
         while not self._stopping:
             await self._wake.wait()
             self._wake = anyio.Event()
-            events: list[Event] = []
+            events, self._happened = self._happened, []
             if self._disk is not None:
                 if self._disk.failure is not None:
                     raise self._disk.failure
                 if self._disk.persisted > self._persisted:
                     self._persisted = self._disk.persisted
                     events.append(Persisted(self._persisted))
-            backlog, self._backlog = self._backlog, []
-            events.extend(self._apply(committed) for committed in backlog)
-            if events or self._calls.waiting:
+            events += self._apply_waiting()
+            if events or self._calls.waiting or self._requests.gathered:
                 self._step(events)
 
     async def _keep_time(self) -> None:
@@ -315,30 +350,46 @@ class Node:
             self._alarm.deadline = deadline
 
     def _step(self, events: Sequence[Event | Message]) -> None:
-        """One step with these events and all proposals that wait, and everything that follows from it."""
+        """One step with these events and all requests that wait, and everything that follows from it."""
         if self._stopping:  # something broke, and the other tasks run once more before they are cancelled (fault F126)
             return
         core = self._core
-        if self._calls.waiting:
-            events = [*events, *self._calls.take()]
+        if self._calls.waiting or self._requests.gathered:
+            events = [*events, *self._calls.take(), *self._requests.take_reads()]
         output = core.step(anyio.current_time(), *events)
         self._carry_out(output)
-        if output.apply and not self._backlog:
-            applied = [self._apply(committed) for committed in output.apply]
-            output = core.step(anyio.current_time(), *applied)
+        if output.apply and not self._to_apply and not self._restoring and type(output.apply[0]) is Committed:
+            applied = self._apply(output.apply[0])
+            output.apply = output.apply[1:]
+            self._to_apply.extend(output.apply)
+            output = core.step(anyio.current_time(), applied)
             self._carry_out(output)
         if output.apply:  # more than one portion: let others run in between (fault F125)
-            self._backlog.extend(output.apply)
+            self._to_apply.extend(output.apply)
             self._wake.set()
         self._set_alarm(min(core.deadline, self._calls.first_expiry))
+        if self._compactor is not None and self._compactor.due:
+            self._start(self._compact)
+
+    def _start(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Begin a task that ends by itself."""
+        if self._tasks is not None:
+            self._tasks.start_soon(partial(self._guard, run, endless=False))
 
     def _carry_out(self, output: Output) -> None:
         for message in output.messages:
             self._transport.send(message)
         if output.write is not None and self._disk is not None:
             self._disk.write(output.write)
+            if output.write.batches and self._compactor is not None:
+                self._compactor.log_bytes += sum([batch.weight for batch in output.write.batches])
         for answer in output.answers:
-            self._calls.answer(answer)
+            if type(answer) is ProposalAnswer:
+                self._calls.answer(answer)
+            else:
+                self._requests.answer(answer)  # type: ignore[arg-type]
+        if output.fetch is not None:
+            self._begin_fetch(output.fetch)
         if output.notices:
             self._publish(output)
 
@@ -350,23 +401,88 @@ class Node:
             if isinstance(notice, LeaderChanged):
                 self._leader_changed.set()
                 self._leader_changed = anyio.Event()
+                self._clock = None
+                if self._sessions is not None and status.role == "leader":
+                    self._clock = LogClock(self._sessions, anyio.current_time())
+            elif isinstance(notice, MembershipChanged | SnapshotChanged):
+                self._members.changed()
+            elif isinstance(notice, Removed):
+                self._start(self._end_removed)
         for watcher in self._watchers:
             watcher.put(output.notices)
 
+    async def _end_removed(self) -> None:
+        raise RemovedFromCluster("it was removed from the cluster; its data directory cannot be used again")
+
+    # ---------------------------------------------------- the state machine
+
     def _apply(self, committed: Committed) -> Applied:
-        """Carry out committed commands on the state machine. What it raises stops the node: nothing is skipped."""
-        commands = committed.commands()
-        if not commands:
-            return Applied(committed.last)
+        """Carry out committed commands on the state machine, and let the log's clock go on (see `sessions`)."""
+        applied = self._machine.apply(committed)
+        if self._clock is not None:
+            entry = self._clock.due(anyio.current_time())
+            if entry is not None:
+                self._calls.join((entry,), len(entry), None)
+                self._wake.set()
+        return applied
+
+    def _apply_waiting(self) -> list[Applied]:
+        """Apply what waits, up to where the state machine must be restored first."""
+        applied = []
+        while self._to_apply and not self._restoring:
+            portion = self._to_apply.popleft()
+            if isinstance(portion, Restore):
+                self._restoring = True
+                self._start(partial(self._restore, portion))
+            else:
+                applied.append(self._apply(portion))
+        return applied
+
+    async def _restore(self, restore: Restore) -> None:
+        applied = await run_in_daemon(self._machine.restore, restore, self._store.snapshots)
+        self._restoring = False
+        self._tell(applied)
+
+    # ------------------------------------------------------------- snapshots
+
+    async def _compact(self) -> None:
+        """Take a snapshot because the log has grown. A disk that refuses it is told in the log."""
         try:
-            results = self._machine.apply(committed.first_command, commands)
-        except Exception as error:
-            raise RuntimeError(
-                f"the state machine raised {error!r} for commands at index {committed.first_command} to "
-                f"{committed.last}, the first of them {commands[0]!r:.100}"
-            ) from error
-        if len(results) != len(commands):
-            raise RuntimeError(f"the state machine gave {len(results)} results for {len(commands)} commands")
-        if set(map(type, results)) != {bytes}:
-            raise RuntimeError(f"the state machine gave results that are not bytes, for {commands[0]!r:.100} or later")
-        return Applied(committed.last, results)
+            await self._take_snapshot()
+        except SnapshotNotTaken:
+            return
+
+    async def _take_snapshot(self) -> SnapshotInfo:
+        compactor, sender = self._compactor, self._sender
+        if compactor is None or sender is None or self._restoring:
+            raise SnapshotNotTaken("the state machine is not running, or is being restored; try again")
+        if not self._machine.can_snapshot:
+            raise SnapshotNotTaken("this state machine has no `snapshot` and `restore`: its log is never compacted")
+        info = await compactor.take(self._core.snapshot(), sender.needed())
+        index = info.snapshot.index
+        self._tell(SnapshotTaken(index, max(0, index - self._policy.trailing_entries)))
+        return info
+
+    async def _send_snapshots(self) -> None:
+        if self._sender is not None:
+            await self._sender.run()
+
+    def _begin_fetch(self, fetch: Fetch) -> None:
+        """Fetch this snapshot, in place of any other."""
+        self._fetching.cancel()
+        self._receiver = Receiver(self.identity.node_id, fetch, self._store.snapshots, self._transport.send)
+        self._start(partial(self._fetch, fetch))
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        receiver, snapshot = self._receiver, fetch.snapshot
+        if receiver is None or receiver.fetch is not fetch:
+            return  # overtaken by another one before it began
+        with anyio.CancelScope() as self._fetching:
+            try:
+                await receiver.run()
+            except SnapshotLost as error:
+                logger.warning("%s: %s", self.identity.node_id, error)
+                self._tell(SnapshotFailed(snapshot.index, snapshot.term))
+            else:
+                self._tell(SnapshotReceived(snapshot.index, snapshot.term))
+            self._receiver = None
