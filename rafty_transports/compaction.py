@@ -42,9 +42,9 @@ class SnapshotPolicy:
 class Compactor:
     """Counts what the log weighs, and takes snapshots. One at a time."""
 
-    def __init__(self, machine: Machine, store: SnapshotStore, policy: SnapshotPolicy, log_bytes: int) -> None:
+    def __init__(self, machine: Machine, store: SnapshotStore, policy: SnapshotPolicy) -> None:
         self.policy = policy
-        self.log_bytes = log_bytes  # behind the last snapshot
+        self.log_bytes = 0  # behind the last snapshot
         self.busy = False
         self._machine = machine
         self._store = store
@@ -53,7 +53,7 @@ class Compactor:
     @property
     def due(self) -> bool:
         """Whether a snapshot should be taken now."""
-        return 0 < self._due <= self.log_bytes and not self.busy and self._machine.can_snapshot
+        return 0 < self._due <= self.log_bytes and not self.busy and self._machine.ready
 
     async def take(self, snapshot: Snapshot, needed: Sequence[int]) -> SnapshotInfo:
         """Write down the state of the machine, which is at `snapshot.index` now; return when that is durable.

@@ -24,6 +24,7 @@ class Machine:
 
     def __init__(self, machine: StateMachine) -> None:
         self.machine = machine
+        self.restoring = False  # whether a snapshot is being put into it, in a thread
         self._take: Callable[[], Callable[[BinaryIO], None]] | None = getattr(machine, "snapshot", None)
         self._put: Callable[[int, BinaryIO], None] | None = getattr(machine, "restore", None)
 
@@ -31,6 +32,11 @@ class Machine:
     def can_snapshot(self) -> bool:
         """Whether its state can be written down and taken over."""
         return self._take is not None and self._put is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a snapshot of it can be taken now."""
+        return self.can_snapshot and not self.restoring
 
     @property
     def applied_index(self) -> int:

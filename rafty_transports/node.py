@@ -25,13 +25,12 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from rafty_core.config import Config
-from rafty_core.events import Applied, Event, Persisted, SnapshotFailed, SnapshotReceived, SnapshotTaken
+from rafty_core.events import Applied, Event, Persisted
 from rafty_core.explain import explain
 from rafty_core.messages import Message
 from rafty_core.outcomes import OutcomeUnknown, Stopped
 from rafty_core.output import (
     Committed,
-    Fetch,
     LeaderChanged,
     MembershipChanged,
     Output,
@@ -46,23 +45,21 @@ from rafty_core.sessions import LogClock, Sessions
 from rafty_core.stable import Stable
 from rafty_core.status import Status
 from rafty_transports.calls import Calls
-from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
-from rafty_transports.compaction import Compactor, SnapshotNotTaken, SnapshotPolicy
+from rafty_transports.compaction import SnapshotPolicy
 from rafty_transports.contacts import Contacts
 from rafty_transports.disk import Disk
-from rafty_transports.exchange import Progress, Receiver, Sender, SnapshotLost
+from rafty_transports.exchange import Progress
 from rafty_transports.interfaces import Identity, LogStore, RemovedFromCluster, SnapshotInfo, StateMachine, Transport
 from rafty_transports.machine import Machine
 from rafty_transports.members import Members
 from rafty_transports.node_calls import NodeCalls
+from rafty_transports.node_snapshots import CHUNKS, NodeSnapshots
 from rafty_transports.observers import Notices
 from rafty_transports.requests import Requests
 from rafty_transports.threads import run_in_daemon
 
 logger = logging.getLogger("rafty")
 logger.addHandler(logging.NullHandler())
-
-CHUNKS = frozenset((SnapshotChunk, SnapshotChunkRequest))
 
 DISK_GRACE = 1.0
 """Seconds that a disk call may take at shutdown before it is named and left behind."""
@@ -121,7 +118,6 @@ class Node(NodeCalls):
         self._machine = Machine(machine)
         self._sessions = machine if isinstance(machine, Sessions) else None
         self._clock: LogClock | None = None
-        self._policy = snapshots or SnapshotPolicy()
         self._random = random or Random()
         self._calls = Calls(self.config, timeout, most_waiting)
         self._requests = Requests()
@@ -129,17 +125,21 @@ class Node(NodeCalls):
         self._raft: Raft | None = None
         self._disk: Disk | None = None
         self._tasks: TaskGroup | None = None
-        self._compactor: Compactor | None = None
-        self._sender: Sender | None = None
-        self._receiver: Receiver | None = None
-        self._fetching = anyio.CancelScope()
+        self._snapshots = NodeSnapshots(
+            identity.node_id,
+            self._machine,
+            store.snapshots,
+            snapshots or SnapshotPolicy(),
+            send=transport.send,
+            tell=self._tell,
+            start=self._start,
+        )
         self._members = Members(store, transport)
         self._failure: BaseException | None = None
         self._stopping = False
         self._wake = anyio.Event()
         self._alarm = anyio.CancelScope()
         self._to_apply: deque[Committed | Restore] = deque()
-        self._restoring = False
         self._happened: list[Event] = []
         self._persisted = 0
         self._leader_changed = anyio.Event()
@@ -171,7 +171,13 @@ class Node(NodeCalls):
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     await self._members.start(self._core)
-                    for task in (self._receive, self._drive, self._keep_time, self._send_snapshots, self._members.run):
+                    for task in (
+                        self._receive,
+                        self._drive,
+                        self._keep_time,
+                        self._snapshots.sender.run,
+                        self._members.run,
+                    ):
                         tasks.start_soon(self._guard, task)
                     self._step(())
                     try:
@@ -195,10 +201,7 @@ class Node(NodeCalls):
         """Build the core from what is durable, and from what the state machine has."""
         applied = self._machine.applied_index
         self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time(), applied=applied)
-        snapshots = self._store.snapshots
-        weight = sum(batch.weight for batch in stable.batches if batch.last > stable.snapshot.index)
-        self._compactor = Compactor(self._machine, snapshots, self._policy, weight)
-        self._sender = Sender(self.identity.node_id, snapshots, self._transport.send)
+        self._snapshots.begin(stable)
 
     def _raise_failure(self) -> None:
         if isinstance(self._failure, RemovedFromCluster):
@@ -274,8 +277,7 @@ class Node(NodeCalls):
 
     def transfers(self) -> list[Progress]:
         """Snapshots on their way now, from and to this node."""
-        incoming = [] if self._receiver is None else [self._receiver.progress()]
-        return incoming + ([] if self._sender is None else self._sender.progress())
+        return self._snapshots.progress()
 
     # ---------------------------------------------------------------- driving
 
@@ -300,20 +302,8 @@ class Node(NodeCalls):
             if CHUNKS.isdisjoint(map(type, received)):
                 self._step(received)  # type: ignore[arg-type]
             else:
-                self._step([message for message in received if not self._is_chunk(message)])  # type: ignore[misc]
+                self._step([message for message in received if not self._snapshots.take_in(message)])  # type: ignore[misc]
             await anyio.lowlevel.checkpoint()
-
-    def _is_chunk(self, message: object) -> bool:
-        """Take the bytes of snapshots out of what came in: the core never sees them."""
-        if type(message) is SnapshotChunk:
-            if self._receiver is not None:
-                self._receiver.put(message)
-            return True
-        if type(message) is SnapshotChunkRequest:
-            if self._sender is not None:
-                self._sender.put(message)
-            return True
-        return False
 
     async def _drive(self) -> None:
         """Step the core when callers, the disk or the state machine call for it."""
@@ -358,7 +348,7 @@ class Node(NodeCalls):
             events = [*events, *self._calls.take(), *self._requests.take_reads()]
         output = core.step(anyio.current_time(), *events)
         self._carry_out(output)
-        if output.apply and not self._to_apply and not self._restoring and type(output.apply[0]) is Committed:
+        if output.apply and not self._to_apply and not self._machine.restoring and type(output.apply[0]) is Committed:
             applied = self._apply(output.apply[0])
             output.apply = output.apply[1:]
             self._to_apply.extend(output.apply)
@@ -368,8 +358,7 @@ class Node(NodeCalls):
             self._to_apply.extend(output.apply)
             self._wake.set()
         self._set_alarm(min(core.deadline, self._calls.first_expiry))
-        if self._compactor is not None and self._compactor.due:
-            self._start(self._compact)
+        self._snapshots.compact_if_due(core)
 
     def _start(self, run: Callable[[], Awaitable[None]]) -> None:
         """Begin a task that ends by itself."""
@@ -381,15 +370,15 @@ class Node(NodeCalls):
             self._transport.send(message)
         if output.write is not None and self._disk is not None:
             self._disk.write(output.write)
-            if output.write.batches and self._compactor is not None:
-                self._compactor.log_bytes += sum([batch.weight for batch in output.write.batches])
+            for batch in output.write.batches:
+                self._snapshots.compactor.log_bytes += batch.weight
         for answer in output.answers:
             if type(answer) is ProposalAnswer:
                 self._calls.answer(answer)
             else:
                 self._requests.answer(answer)  # type: ignore[arg-type]
         if output.fetch is not None:
-            self._begin_fetch(output.fetch)
+            self._snapshots.fetch(output.fetch)
         if output.notices:
             self._publish(output)
 
@@ -429,10 +418,10 @@ class Node(NodeCalls):
     def _apply_waiting(self) -> list[Applied]:
         """Apply what waits, up to where the state machine must be restored first."""
         applied = []
-        while self._to_apply and not self._restoring:
+        while self._to_apply and not self._machine.restoring:
             portion = self._to_apply.popleft()
             if isinstance(portion, Restore):
-                self._restoring = True
+                self._machine.restoring = True
                 self._start(partial(self._restore, portion))
             else:
                 applied.append(self._apply(portion))
@@ -440,49 +429,8 @@ class Node(NodeCalls):
 
     async def _restore(self, restore: Restore) -> None:
         applied = await run_in_daemon(self._machine.restore, restore, self._store.snapshots)
-        self._restoring = False
+        self._machine.restoring = False
         self._tell(applied)
 
-    # ------------------------------------------------------------- snapshots
-
-    async def _compact(self) -> None:
-        """Take a snapshot because the log has grown. A disk that refuses it is told in the log."""
-        try:
-            await self._take_snapshot()
-        except SnapshotNotTaken:
-            return
-
     async def _take_snapshot(self) -> SnapshotInfo:
-        compactor, sender = self._compactor, self._sender
-        if compactor is None or sender is None or self._restoring:
-            raise SnapshotNotTaken("the state machine is not running, or is being restored; try again")
-        if not self._machine.can_snapshot:
-            raise SnapshotNotTaken("this state machine has no `snapshot` and `restore`: its log is never compacted")
-        info = await compactor.take(self._core.snapshot(), sender.needed())
-        index = info.snapshot.index
-        self._tell(SnapshotTaken(index, max(0, index - self._policy.trailing_entries)))
-        return info
-
-    async def _send_snapshots(self) -> None:
-        if self._sender is not None:
-            await self._sender.run()
-
-    def _begin_fetch(self, fetch: Fetch) -> None:
-        """Fetch this snapshot, in place of any other."""
-        self._fetching.cancel()
-        self._receiver = Receiver(self.identity.node_id, fetch, self._store.snapshots, self._transport.send)
-        self._start(partial(self._fetch, fetch))
-
-    async def _fetch(self, fetch: Fetch) -> None:
-        receiver, snapshot = self._receiver, fetch.snapshot
-        if receiver is None or receiver.fetch is not fetch:
-            return  # overtaken by another one before it began
-        with anyio.CancelScope() as self._fetching:
-            try:
-                await receiver.run()
-            except SnapshotLost as error:
-                logger.warning("%s: %s", self.identity.node_id, error)
-                self._tell(SnapshotFailed(snapshot.index, snapshot.term))
-            else:
-                self._tell(SnapshotReceived(snapshot.index, snapshot.term))
-            self._receiver = None
+        return await self._snapshots.take(self._core)
