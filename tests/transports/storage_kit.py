@@ -23,9 +23,9 @@ import pytest
 from rafty_core.configuration import Configuration
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.output import Write
-from rafty_core.stable import Stable
-from rafty_transports.interfaces import LogStore
-from rafty_transports.storage import SqliteStore
+from rafty_core.stable import Snapshot, Stable
+from rafty_transports.interfaces import LogStore, SnapshotInfo
+from rafty_transports.storage import MemoryStore, SqliteStore
 
 REPOSITORY = Path(__file__).parents[2]
 VOTERS = Configuration.of("n1", "n2", "n3")
@@ -44,6 +44,68 @@ def batch(first: int, count: int, term: int = 1, size: int = 0) -> Batch:
 def append(store: LogStore, seq: int, first: int, count: int = 1, term: int = 1, size: int = 0) -> None:
     """One write that puts `count` entries of `term` at index `first`."""
     store.write([Write(seq, term, None, [batch(first, count, term, size)])])
+
+
+def snapshot_of(index: int, term: int = 1, configuration: Configuration = VOTERS) -> Snapshot:
+    """A snapshot as the core knows it."""
+    return Snapshot(index, term, configuration)
+
+
+def image_of(index: int, size: int = 1000) -> bytes:
+    """The state machine's image at this index: bytes that repeat nowhere."""
+    return b"".join(f"{index}:{i};".encode() for i in range(size // 8))
+
+
+def keep_snapshot(store: LogStore, snapshot: Snapshot, image: bytes | None = None) -> SnapshotInfo:
+    """Write this snapshot into the store, whole."""
+    writer = store.snapshots.create(snapshot)
+    writer.write(image_of(snapshot.index) if image is None else image)
+    return writer.finish()
+
+
+def image_in(store: LogStore, snapshot: Snapshot) -> bytes:
+    """The state machine's image as the store gives it back."""
+    with store.snapshots.open(snapshot.index, snapshot.term) as file:
+        return file.read()
+
+
+def file_in(store: LogStore, snapshot: Snapshot) -> bytes:
+    """The whole file of a snapshot, as it would be sent to another node."""
+    return store.snapshots.read(snapshot.index, snapshot.term, 0, 1 << 30)
+
+
+class Stores:
+    """Makes stores of one kind, "memory" or "sqlite", and starts them again; node n1's unless told otherwise."""
+
+    def __init__(self, kind: str, path: Path) -> None:
+        self.kind = kind
+        self.path = path
+        self._made: list[MemoryStore | SqliteStore] = []
+
+    def new(self, node_id: str = "n1", **changes: Any) -> MemoryStore | SqliteStore:
+        """A new store."""
+        options = {"node_id": node_id, "initial": VOTERS, **changes}
+        if self.kind == "memory":
+            self._made.append(MemoryStore(**options))
+        else:
+            self._made.append(SqliteStore.open(self.path / node_id, **options))
+        return self._made[-1]
+
+    def restart(self, store: MemoryStore | SqliteStore) -> MemoryStore | SqliteStore:
+        """The store as after the next start."""
+        if isinstance(store, MemoryStore):
+            self._made.append(store.restarted())
+        else:
+            store.close()
+            identity = store.identity
+            again = SqliteStore.open(self.path / identity.node_id, node_id=identity.node_id, join=identity.cluster_id)
+            self._made.append(again)
+        return self._made[-1]
+
+    def close(self) -> None:
+        """Close all of them."""
+        for store in self._made:
+            store.close()
 
 
 def log_of(stable: Stable) -> list[bytes]:
@@ -138,5 +200,8 @@ def images_after_power_failure(path: Path, synced: Path, target: Path) -> Iterat
             target.mkdir()
             for name, inode in {**durable, **{name: current[name] for name in chosen}}.items():
                 kept = synced / inode
-                (target / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
+                if (path / name).is_dir():
+                    (target / name).mkdir()
+                else:
+                    (target / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
             yield target

@@ -7,34 +7,30 @@ from typing import Any
 
 import pytest
 
-from rafty_core.configuration import Configuration
+from rafty_core.configuration import Configuration, Member
 from rafty_core.entries import LARGEST, Batch
 from rafty_core.output import Write
+from rafty_core.stable import Snapshot
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.storage import MemoryStore, SqliteStore, StoreClosed, WriteRefused
-from tests.transports.storage_kit import VOTERS, append, batch, expected_log, log_of, open_store
+from tests.transports.storage_kit import VOTERS, Stores, append, batch, expected_log, log_of, open_store
 
 Store = MemoryStore | SqliteStore
 Restart = Callable[[Store], Store]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store_and_restart(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Store, Restart]]:
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    """Stores of either kind."""
+    stores = Stores(request.param, tmp_path)
+    yield stores
+    stores.close()
+
+
+@pytest.fixture
+def store_and_restart(stores: Stores) -> tuple[Store, Restart]:
     """A new store, and a way to get it as after the next start."""
-    made: list[Store] = []
-
-    def restart(store: Store) -> Store:
-        if isinstance(store, MemoryStore):
-            made.append(store.restarted())
-        else:
-            store.close()
-            made.append(open_store(tmp_path / "n1"))
-        return made[-1]
-
-    made.append(MemoryStore("n1", VOTERS) if request.param == "memory" else open_store(tmp_path / "n1"))
-    yield made[0], restart
-    for store in made:
-        store.close()
+    return stores.new(), stores.restart
 
 
 @pytest.fixture
@@ -171,6 +167,65 @@ def test_meet_known_peer(store_and_restart: tuple[Store, Restart]) -> None:
     with pytest.raises(Refused, match="has incarnation beef, but was met as cafe"):
         again.meet(replace(peer, incarnation="beef", boot=9))
     append(again, 1, 1)
+
+
+def test_meet_peer_that_was_admitted(store_and_restart: tuple[Store, Restart]) -> None:
+    """Another incarnation is met once a configuration has it; whatever is told again after a start changes nothing."""
+    store, restart = store_and_restart
+    old, new = peer_of(store, incarnation="old", boot=9), peer_of(store, incarnation="new", boot=1)
+    store.meet(old)
+    store.admit([Member("n2", "somewhere", "old"), Member("n1", "", store.identity.incarnation), Member("n3")])
+    with pytest.raises(Refused, match="has incarnation new, but was met as old"):
+        store.meet(new)
+    store.admit([Member("n2", "elsewhere", "new"), Member("n3")])
+    assert store.met() == {"n2": "old"}
+    again = restart(store)
+    again.meet(replace(new, boot=2))
+    for members in ([Member("n2", "", "old")], [Member("n2", "", "new")]):
+        again.admit(members)
+    assert again.met() == {"n2": "new"}
+    with pytest.raises(Refused, match="is in boot 1, but was met in boot 2"):
+        again.meet(new)
+    with pytest.raises(Refused, match="is in boot 8, but was met in boot 9"):
+        again.meet(replace(old, boot=8))
+    with pytest.raises(Refused, match="has incarnation third, but was met as new"):
+        restart(again).meet(peer_of(store, incarnation="third"))
+
+
+def test_meet_peer_before_it_was_admitted(store: Store) -> None:
+    """Who stands in a configuration that is older than the peer does not shut the peer out (fault F141)."""
+    store.admit([Member("n2", "", "old")])
+    assert store.met() == {}
+    store.meet(peer_of(store, incarnation="new"))
+    assert store.met() == {"n2": "new"}
+    store.meet(peer_of(store, incarnation="old", boot=1))
+    with pytest.raises(Refused, match="has incarnation third"):
+        store.meet(peer_of(store, incarnation="third"))
+
+
+def test_joined(stores: Stores) -> None:
+    """A node that joins has the id of the cluster that it was told, and no members before it hears of them."""
+    first = stores.new()
+    assert not first.joined
+    assert stores.restart(first).joined is False
+    joined = stores.new("n4", initial=None, join=first.identity.cluster_id, address="host:4")
+    for again in (False, True):
+        store = stores.restart(joined) if again else joined
+        assert store.joined
+        assert store.load().snapshot == Snapshot(0, 0, Configuration())
+        assert store.identity.cluster_id == first.identity.cluster_id
+    assert (joined.identity.address, joined.identity.bootstrap) == ("host:4", "")
+    store.meet(replace(first.identity, boot=3))
+    with pytest.raises(Refused, match=r"n9 belongs to cluster rafty\.\w+ \(bootstrapped with n9\).*which it joined"):
+        store.meet(MemoryStore("n9", Configuration.of("n9")).identity)
+
+
+def test_names_of_clusters_that_are_none(stores: Stores) -> None:
+    for wrong in ("rafty", ".abc", "rafty.", "rafty.a/b", "two words.abc", "rafty." + "a" * 65):
+        with pytest.raises(ValueError, match="cluster"):
+            stores.new("n4", initial=None, join=wrong)
+    with pytest.raises(ValueError, match="not both"):
+        stores.new("n1", join="rafty.abc")
 
 
 def test_meet_peer_that_never_can_be(store: Store) -> None:

@@ -10,11 +10,22 @@ import pytest
 from rafty_core.output import Write
 from rafty_core.stable import Stable
 from rafty_transports.interfaces import Identity
-from rafty_transports.storage import LostWrites, StoreError
+from rafty_transports.storage import CorruptStore, DamagedSnapshot, LostWrites, StoreError
 from rafty_transports.storage.datadir import DataDirectory
 from rafty_transports.storage.examine import examine
 from rafty_transports.storage.identity import Wanted
-from tests.transports.storage_kit import VOTERS, append, batch, flip_bit, image_after_kill, open_store
+from tests.transports.storage_kit import (
+    VOTERS,
+    append,
+    batch,
+    flip_bit,
+    image_after_kill,
+    image_in,
+    image_of,
+    keep_snapshot,
+    open_store,
+    snapshot_of,
+)
 
 PEER = Identity("", "n2", "cafe", 7)
 
@@ -28,12 +39,13 @@ def everything(path: Path) -> tuple[Stable, Identity]:
 
 @pytest.fixture(params=["after a kill", "after a clean end"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A data directory with a log of many rows, a cut, a vote and a peer."""
+    """A data directory with a log of many rows, a cut, a vote, a peer, and a snapshot up to which it was compacted."""
     with closing(open_store(tmp_path / "n0")) as store:
         for i in range(20):
             append(store, 1 + i, 1 + 4 * i, 4, size=200)
         store.meet(Identity(store.identity.cluster_id, PEER.node_id, PEER.incarnation, PEER.boot))
-        append(store, 21, 70, 2, term=2)
+        keep_snapshot(store, snapshot_of(18))
+        store.write([Write(21, 2, None, [batch(70, 2, 2)], snapshot=snapshot_of(18), compact_to=14)])
         store.write([Write(22, 3, "n2", [batch(72, 1, 3, 3000)])])
         if request.param == "after a kill":
             return image_after_kill(tmp_path / "n0", tmp_path / "n1")
@@ -61,6 +73,7 @@ def test_flip_of_any_bit(path: Path, tmp_path: Path, share: int) -> None:
             else:
                 state = found.state
                 assert (state.term, state.vote, found.batches) == (good.term, good.vote, good.batches)
+                assert (found.snapshot, state.base_index) == (good.snapshot, 12)
                 assert (found.peers, state.boot) == ({("n2", "cafe"): 7}, identity.boot - 1), f"bit {bit} of {name}"
                 harmless.append((name, bit))
             flip_bit(image / name, bit)
@@ -70,6 +83,41 @@ def test_flip_of_any_bit(path: Path, tmp_path: Path, share: int) -> None:
         image_after_kill(path, image)
         flip_bit(image / name, bit)
         assert everything(image) == (good, identity), f"bit {bit} of {name}"
+
+
+def test_flip_of_any_bit_of_the_snapshot(path: Path, tmp_path: Path) -> None:
+    """The store is not opened, or the snapshot is not; nobody ever reads another image than the one that was kept."""
+    (name,) = (file.name for file in (path / "snapshots").iterdir())
+    image = image_after_kill(path, tmp_path / "image")
+    size = 8 * (image / "snapshots" / name).stat().st_size
+    refusals = 0
+    for bit in (*range(0, 8 * 128, 37), *range(8 * 128, size, 251)):
+        flip_bit(image / "snapshots" / name, bit)
+        try:
+            examine(DataDirectory(image), Wanted("n1", initial=VOTERS))
+        except StoreError:
+            refusals += 1
+        else:
+            with pytest.raises(DamagedSnapshot, match="is damaged"), closing(open_store(image)) as store:
+                image_in(store, snapshot_of(18))
+        flip_bit(image / "snapshots" / name, bit)
+    assert 20 < refusals < size // 251
+    with closing(open_store(image)) as store:
+        assert image_in(store, snapshot_of(18)) == image_of(18)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 100, 300, -1])
+def test_snapshot_that_the_log_starts_behind_gone_or_cut(path: Path, kept: int) -> None:
+    (file,) = (path / "snapshots").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:kept])
+    with pytest.raises(CorruptStore, match="cut short"):
+        open_store(path)
+    file.unlink()
+    with pytest.raises(LostWrites, match="is gone, and the log starts behind that snapshot; do not delete"):
+        open_store(path)
+    file.write_bytes(whole)
+    everything(path)
 
 
 def test_cut_of_the_write_ahead_log(tmp_path: Path) -> None:

@@ -79,6 +79,24 @@ def test_refused_directory_of_another(path: Path) -> None:
     refused(path, WrongDataDirectory, "with the voters n1,n2,n3, not with n1,n2;", initial=other)
 
 
+def test_refused_directory_of_a_node_that_joined(tmp_path: Path) -> None:
+    path = tmp_path / "n4"
+    joining: dict[str, Any] = {"node_id": "n4", "initial": None, "cluster": "whatever"}
+    open_store(path, join="prod.1234", **joining).close()
+    open_store(path, join="prod.1234", **joining).close()
+    open_store(path, **{**joining, "cluster": "prod"}).close()
+    refused(path, WrongDataDirectory, "to cluster prod.1234, not to prod.5678; give", join="prod.5678", **joining)
+    refused(path, WrongDataDirectory, "to cluster prod, not to whatever", **joining)
+    refused(path, WrongDataDirectory, "joined cluster prod.1234, and was not", node_id="n4", cluster="prod")
+
+
+def test_open_as_joined_what_was_bootstrapped(path: Path) -> None:
+    with closing(open_store(path)) as store:
+        identity = store.identity
+    with closing(open_store(path, initial=None, join=identity.cluster_id)) as store:
+        assert not store.joined
+
+
 @pytest.mark.parametrize("version", [0, 1, 3, 1000])
 def test_refused_format(path: Path, version: int) -> None:
     change_database(path, f"PRAGMA user_version={version}")
