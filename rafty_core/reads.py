@@ -78,16 +78,16 @@ def round_is_wanted(leader: Leader) -> bool:
 def gather(state: State) -> None:
     """Rule: reads of this node go where they can be confirmed: to its own leadership, to its leader, or nowhere."""
     role, reads = state.role, state.reads
+    asking = reads.asking
+    if asking is not None and (asking.leader != role.leader or asking.term != state.term or state.now >= asking.again):
+        reads.asking = None  # the question or its answer was lost, or is nobody's any more: ask anew
+        reads.new = [*asking.reads, *reads.new]
     if isinstance(role, Leader):
         if reads.new:
             role.reads_waiting.extend(WaitingRead(None, read, read.lease, read.expires) for read in reads.new)
             reads.new = []
         _prepare(state, role)
         return
-    asking = reads.asking
-    if asking is not None and (asking.leader != role.leader or asking.term != state.term or state.now >= asking.again):
-        reads.asking = None  # the question or the answer was lost, or is nobody's any more; a later answer is as good
-        reads.new = [*asking.reads, *reads.new]
     if not reads.new:
         return
     if role.leader is None:
