@@ -26,8 +26,8 @@ from tests.transports.storage_kit import (
 
 INSTALL = """
 store = open_store(sys.argv[1])
-append(store, 1, 1, 4)
-append(store, 2, 5, 6)
+append(store, 1, 1, 8)
+append(store, 2, 9, 2)
 keep_snapshot(store, snapshot_of(8, 3))
 more = [batch(9, 1, 3)] if sys.argv[-1].endswith("more") else []
 store.write([Write(3, 3, None, more, snapshot=snapshot_of(8, 3), installs=True)])
@@ -57,7 +57,8 @@ def test_f142_snapshot_over_a_longer_log(tmp_path: Path, name: str) -> None:
 
 def test_f142_snapshot_over_a_longer_log_in_memory() -> None:
     store = MemoryStore("n1", VOTERS)
-    append(store, 1, 1, 10)
+    append(store, 1, 1, 8)
+    append(store, 2, 9, 2)
     keep_snapshot(store, snapshot_of(8, 3))
-    store.write([Write(2, 3, None, snapshot=snapshot_of(8, 3), installs=True)])
+    store.write([Write(3, 3, None, snapshot=snapshot_of(8, 3), installs=True)])
     assert store.restarted().load().batches == []
