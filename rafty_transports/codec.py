@@ -8,43 +8,32 @@ A frame:
     u32 crc32     of header and fields
     header        u8 protocol version, u8 kind of message, u32 group, u16 length of the fields
     fields        one flat msgpack array, in the order of the message's slots
-    body          byte strings of an AppendEntries or a forwarded proposal, with their length and crc32 in `fields`
+    body          entries, commands, results, a configuration, a piece of a snapshot: length and crc32 are in `fields`
 
 The group is 0; it stands there so that one connection can carry many Raft groups one day without a new protocol. The
-body has its own CRC since it is packed once and travels in many frames (see `packing`). Limits are checked on the
-length and the kind, before anything is kept of a frame (fault F129). Types are exact: `True` is no term, `1.0` no
-index (fault F136), and nothing reaches 2**63 (fault F28).
+body has its own CRC since it is packed once and travels in many frames (see `packing`). What stands in the frame of
+each kind is `shapes`. Limits are checked on the length and the kind, before anything is kept of a frame (fault F129).
+Types are exact: `True` is no term, `1.0` no index (fault F136), and nothing reaches 2**63 (fault F28).
 """
 
 import struct
-from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 import msgpack
 
-from rafty_core.configuration import check_node_id
-from rafty_core.entries import LARGEST
-from rafty_core.messages import (
-    FORWARD_OUTCOMES,
-    AppendEntries,
-    AppendEntriesResponse,
-    ForwardedProposal,
-    ForwardedProposalResponse,
-    Heartbeat,
-    HeartbeatResponse,
-    Message,
-    PreVote,
-    PreVoteResponse,
-    RequestVote,
-    RequestVoteResponse,
-)
-from rafty_transports.packing import DecodeError, EncodeError, Packed, pack, pack_batch, unpack, unpack_batch
+from rafty_core.messages import AppendEntries, ForwardedProposal, ForwardedProposalResponse, InstallSnapshot
+from rafty_transports.chunks import SnapshotChunk
+from rafty_transports.interfaces import Travelling
+from rafty_transports.packing import DecodeError, EncodeError, Packed, pack_batch, unpack_batch
+from rafty_transports.shapes import LARGE_FRAME, REASON_LIMIT, RESULTS_FRAME, SHAPES, SMALL_FRAME, read_fields
 
 __all__ = [
     "KEEP_ALIVE",
     "LARGEST_FRAME",
+    "LARGE_FRAME",
+    "REASON_LIMIT",
     "VERSION",
     "DecodeError",
     "EncodeError",
@@ -61,22 +50,10 @@ __all__ = [
 VERSION: Final = 1
 """The protocol version of every frame that this module writes and reads."""
 
-SMALL_FRAME: Final = 1024
-"""Limit in bytes on frames of votes, heartbeats and acknowledgements, without the length itself."""
-
-LARGE_FRAME: Final = 16 * 1024 * 1024 + 64 * 1024
-"""Limit in bytes on frames of AppendEntries and forwarded proposals: 16 MiB of entries, and their encoding."""
-
-RESULTS_FRAME: Final = 32 * 1024 * 1024
-"""Limit in bytes on the answer to a forwarded proposal: results may be larger than commands."""
-
 LARGEST_FRAME: Final = RESULTS_FRAME
 
 FIELDS_LIMIT: Final = 2048
 """Limit in bytes on the fields of any frame, without the body."""
-
-REASON_LIMIT: Final = 256
-"""A reason that travels is cut to this many characters: it is words for people."""
 
 _LENGTH = struct.Struct(">I")
 _PREFIX = struct.Struct(">II")
@@ -86,76 +63,27 @@ _AT_LEAST = _LENGTH.size + 6  # length, crc, version and kind: enough to know th
 _KEEP_ALIVE_KIND = 0
 
 
-class _Shape(NamedTuple):
-    """How one class of message stands in a frame."""
-
-    kind: int
-    message: type[Message]
-    own: Callable[[Message], tuple[Any, ...]]
-    types: tuple[type, ...]
-    numbers: Callable[[Sequence[Any]], tuple[int, ...]]
-    limit: int
-
-
-def _shape(kind: int, message: type[Message], *types: type, extra: int = 0, limit: int = SMALL_FRAME) -> _Shape:
-    own = attrgetter(*(name for name in message.__slots__ if name not in ("batch", "commands", "results")))
-    every = (str, str, *types, *(int,) * extra)
-    places = [place for place, wanted in enumerate(every) if wanted is int]
-    return _Shape(kind, message, own, every, itemgetter(places[0], *places), limit)
-
-
-_SHAPES: Final = (
-    _shape(1, RequestVote, int, int, int),
-    _shape(2, RequestVoteResponse, int, bool),
-    _shape(3, PreVote, int, int, int),
-    _shape(4, PreVoteResponse, int, int, bool),
-    _shape(5, AppendEntries, int, int, int, int, extra=3, limit=LARGE_FRAME),  # batch's term; length, CRC of the body
-    _shape(6, AppendEntriesResponse, int, bool, int, int, int),
-    _shape(7, Heartbeat, int, int, int),
-    _shape(8, HeartbeatResponse, int, int),
-    _shape(9, ForwardedProposal, int, int, int, extra=2, limit=LARGE_FRAME),  # length, CRC of the body
-    _shape(10, ForwardedProposalResponse, int, int, int, str, str, str, extra=2, limit=RESULTS_FRAME),
-)
-_SHAPE_OF: Final = {shape.message: shape for shape in _SHAPES}
-_BY_KIND: Final = {shape.kind: shape for shape in _SHAPES}
-_WITH_BODY: Final = frozenset((AppendEntries, ForwardedProposal, ForwardedProposalResponse))
-_LIMITS: Final = {_KEEP_ALIVE_KIND: SMALL_FRAME, **{shape.kind: shape.limit for shape in _SHAPES}}
+_SHAPE_OF: Final = {shape.message: shape for shape in SHAPES}
+_BY_KIND: Final = {shape.kind: shape for shape in SHAPES}
+_LIMITS: Final = {_KEEP_ALIVE_KIND: SMALL_FRAME, **{shape.kind: shape.limit for shape in SHAPES}}
 
 _packer = msgpack.Packer()
-_known_ids: dict[str, str] = {}
 
 Frame: TypeAlias = bytes | memoryview
 
 
-def encode(message: Message, group: int = 0) -> tuple[bytes, ...]:
+def encode(message: Travelling, group: int = 0) -> tuple[bytes, ...]:
     """The pieces of this message's frame, ready for one join.
 
     Raises `EncodeError` for a message that no receiver would take: too large, or a field out of range.
     """
     shape = _SHAPE_OF[type(message)]
     fields = shape.own(message)
-    body = b""
-    if isinstance(message, AppendEntries):
-        packed = _batch_of(message)
-        body = packed.body
-        fields += (message.batch.term if message.batch else 0, len(body), packed.crc)
-    elif isinstance(message, ForwardedProposal):
-        body, crc = pack(message.commands)
-        fields += (len(body), crc)
-    elif isinstance(message, ForwardedProposalResponse):
-        body, crc = pack(message.results)
-        fields = (*fields[:-1], message.reason[:REASON_LIMIT], len(body), crc)
-    head = _head(shape.kind, group, fields, len(body), shape.limit)
+    if shape.write is None:
+        return (_head(shape.kind, group, fields, 0, shape.limit),)
+    every, body = shape.write(message, fields)
+    head = _head(shape.kind, group, every, len(body), shape.limit)
     return (head, body) if body else (head,)
-
-
-def _batch_of(message: AppendEntries) -> Packed:
-    batch = message.batch
-    if batch is None:
-        return Packed(b"", 0)
-    if not batch.entries or batch.first != message.prev_log_index + 1:
-        raise EncodeError(f"an AppendEntries behind index {message.prev_log_index} cannot carry {batch!r}")
-    return pack_batch(batch)
 
 
 def _head(kind: int, group: int, fields: Sequence[Any], body_length: int, limit: int) -> bytes:
@@ -181,18 +109,25 @@ def is_keep_alive(frame: Frame) -> bool:
     return len(frame) == len(_KEEP_ALIVE_FRAME) and frame == _KEEP_ALIVE_FRAME
 
 
-def weight(message: Message) -> int:
-    """About how many bytes the frame of this message has, for bounds. Packs a batch, which happens once anyway."""
+def weight(message: Travelling) -> int:
+    """About how many bytes the frame of this message has, for bounds. Packs a batch, which happens once anyway.
+
+    Raises `EncodeError` for one that cannot be packed.
+    """
     if isinstance(message, AppendEntries):
         return 100 if message.batch is None else 100 + len(pack_batch(message.batch).body)
     if isinstance(message, ForwardedProposal):
         return 100 + sum(map(len, message.commands)) + 5 * len(message.commands)
     if isinstance(message, ForwardedProposalResponse):
         return 100 + sum(map(len, message.results)) + 5 * len(message.results)
+    if isinstance(message, SnapshotChunk):
+        return 200 + len(message.data)
+    if isinstance(message, InstallSnapshot):
+        return sum(map(len, encode(message)))
     return 100
 
 
-def decode(frame: Frame, group: int = 0) -> Message:
+def decode(frame: Frame, group: int = 0) -> Travelling:
     """The message of this frame (without its leading length). Nothing of it refers to `frame` afterwards.
 
     Raises `DecodeError`, and nothing else, for any bytes that are not a whole and right frame of this protocol version
@@ -210,66 +145,12 @@ def decode(frame: Frame, group: int = 0) -> Message:
         raise DecodeError(f"a frame of {len(frame)} bytes cannot have {length} bytes of fields, or is above its limit")
     if crc32(frame[4:end]) != crc:
         raise DecodeError("a frame does not match its CRC")
-    fields = _read_fields(frame[_FRAME.size : end], shape)
-    if shape.message in _WITH_BODY:
-        return _with_body(shape.message, fields, bytes(frame[end:]))
+    fields = read_fields(frame[_FRAME.size : end], shape)
+    if shape.read is not None:
+        return shape.read(fields, bytes(frame[end:]))
     if end != len(frame):
         raise DecodeError(f"{len(frame) - end} bytes follow the fields of a {shape.message.__name__}")
     return shape.message(*fields)
-
-
-def _read_fields(data: Frame, shape: _Shape) -> list[Any]:
-    try:
-        fields = msgpack.unpackb(
-            data, max_array_len=len(shape.types), max_str_len=len(data), max_bin_len=0, max_map_len=0, max_ext_len=0
-        )
-    except Exception as error:  # whatever the library raises, the answer is the same (fault F132)
-        raise DecodeError(f"the fields are not one flat list: {error}") from error
-    if type(fields) is not list or len(fields) != len(shape.types):
-        raise DecodeError(f"a {shape.message.__name__} has {len(shape.types)} fields")
-    if tuple(map(type, fields)) != shape.types:  # exactly: True is an int to isinstance (fault F136)
-        raise DecodeError(f"a field of a {shape.message.__name__} has another type than it must have: {fields!r:.200}")
-    numbers = shape.numbers(fields)
-    if min(numbers) < 0 or max(numbers) > LARGEST:  # faults F28, F136
-        raise DecodeError(f"a number in a {shape.message.__name__} is out of range: {fields!r:.200}")
-    fields[0] = _node_id(fields[0])
-    fields[1] = _node_id(fields[1])
-    return fields
-
-
-def _node_id(text: str) -> str:
-    known = _known_ids.get(text)
-    if known is None:
-        try:
-            check_node_id(text)
-        except ValueError as error:
-            raise DecodeError(str(error)) from error
-        if len(_known_ids) >= 4096:
-            _known_ids.clear()
-        known = _known_ids[text] = text
-    return known
-
-
-def _with_body(kind: type[Message], fields: list[Any], body: bytes) -> Message:
-    length: int = fields[-2]
-    crc: int = fields[-1]
-    if len(body) != length:
-        raise DecodeError(f"the body has {len(body)} bytes, its length says {length}")
-    if kind is AppendEntries:
-        sender, to, term, prev_log_index, prev_log_term, leader_commit, batch_term, _, _ = fields
-        batch = unpack_batch(prev_log_index + 1, batch_term, body, crc) if length else None
-        if batch is None and (batch_term or crc):
-            raise DecodeError("an AppendEntries without entries gives a term or a CRC for them")
-        return AppendEntries(sender, to, term, prev_log_index, prev_log_term, leader_commit, batch)
-    items: Sequence[bytes] = tuple(unpack(body, crc))
-    if kind is ForwardedProposal:
-        sender, to, term, boot, sequence, _, _ = fields
-        return ForwardedProposal(sender, to, term, boot, sequence, items)
-    sender, to, term, boot, sequence, outcome, leader_hint, reason, _, _ = fields
-    if outcome not in FORWARD_OUTCOMES or len(reason) > REASON_LIMIT:
-        raise DecodeError(f"unknown outcome of a forwarded proposal, or too long a reason: {outcome!r:.60}")
-    hint = _node_id(leader_hint) if leader_hint else ""
-    return ForwardedProposalResponse(sender, to, term, boot, sequence, outcome, items, hint, reason)
 
 
 class FrameSplitter:
