@@ -195,7 +195,8 @@ class Sessions:
             self.snapshot = self._snapshot
             self.restore = self._restore
 
-    def __len__(self) -> int:
+    @property
+    def open_sessions(self) -> int:
         """How many sessions are open."""
         return len(self._table.sessions)
 
@@ -260,7 +261,7 @@ class Sessions:
         """Carry out an operation that is no call."""
         operation, size = command[:3], len(command) - 3
         if operation == OPEN and size == 0:
-            if len(self) >= self._max_sessions:
+            if self.open_sessions >= self._max_sessions:
                 return OVERLOADED
             self._table.add(index)
             return APPLIED + _THREE.pack(index, self._expiry, self._max_kept_answers)
@@ -325,7 +326,7 @@ class LogClock:
             self._base = self._latest = sessions.log_time
             self._since = now
         log_time = self._base + int((now - self._since) * 1_000_000)
-        if not len(sessions) or sessions.traffic == self._traffic or log_time < self._latest + CLOCK_INTERVAL:
+        if not sessions.open_sessions or sessions.traffic == self._traffic or log_time < self._latest + CLOCK_INTERVAL:
             return None
         self._latest, self._traffic = log_time, sessions.traffic
         return encode_clock(log_time)
