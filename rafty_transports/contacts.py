@@ -6,7 +6,7 @@ Law: *an error names who was heard and who was not, and since when.*
 from collections.abc import Sequence
 
 from rafty_core.events import PeerUnreachable
-from rafty_core.messages import Message
+from rafty_transports.interfaces import Travelling
 
 
 class Contacts:
@@ -17,7 +17,7 @@ class Contacts:
         self._silence = silence
         self._heard: dict[str, float] = {}
 
-    def note(self, received: Sequence[Message | PeerUnreachable], now: float) -> None:
+    def note(self, received: Sequence[Travelling | PeerUnreachable], now: float) -> None:
         """These came in now."""
         for message in received:
             if not isinstance(message, PeerUnreachable):

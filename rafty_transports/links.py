@@ -15,9 +15,9 @@ from typing import Final
 import anyio
 from anyio.abc import ByteStream, TaskGroup
 
-from rafty_core.messages import Message
 from rafty_transports.codec import KEEP_ALIVE, FrameSplitter, decode, is_keep_alive
 from rafty_transports.handshake import HANDSHAKE_SECONDS
+from rafty_transports.interfaces import Travelling
 from rafty_transports.packing import DecodeError
 from rafty_transports.queues import Inbox, Outbox
 
@@ -122,7 +122,7 @@ async def receive_side(stream: ByteStream, rest: bytes, sender: str, to: str, in
         try:
             chunk, size = rest, 0
             while True:
-                messages: list[Message] = []
+                messages: list[Travelling] = []
                 size += len(chunk)
                 try:
                     _read(splitter, chunk, sender, to, messages)
@@ -144,7 +144,7 @@ async def receive_side(stream: ByteStream, rest: bytes, sender: str, to: str, in
     return ends[-1]
 
 
-def _read(splitter: FrameSplitter, chunk: bytes, sender: str, to: str, messages: list[Message]) -> None:
+def _read(splitter: FrameSplitter, chunk: bytes, sender: str, to: str, messages: list[Travelling]) -> None:
     for frame in splitter.feed(chunk):
         if is_keep_alive(frame):
             continue

@@ -11,8 +11,8 @@ from typing import Self
 
 from rafty_core.configuration import check_node_id
 from rafty_core.events import PeerUnreachable
-from rafty_core.messages import Message
 from rafty_transports.codec import DecodeError, EncodeError, decode, encode
+from rafty_transports.interfaces import Travelling
 from rafty_transports.queues import Inbox, Incoming
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class MemoryTransport:
         self._network.detach(self)
         self._inbox.close()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Travelling) -> None:
         """See `Transport.send`. A message with another sender is lost: nobody speaks for others (fault F130)."""
         target = self._network.route(self.node_id, message.to)
         if target is not None and message.sender == self.node_id and target.deliver(message):
@@ -90,7 +90,7 @@ class MemoryTransport:
             self._reported.add(message.to)
             self._inbox.add([PeerUnreachable(message.to)], 0)
 
-    def deliver(self, message: Message) -> bool:
+    def deliver(self, message: Travelling) -> bool:
         """Put a copy of this message into the inbox of this end; False if it is full, or if no copy can be made."""
         if self._inbox.full:
             return False

@@ -3,9 +3,10 @@
 Law: *everything that waits is counted in bytes, and what does not fit is dropped or made to wait, never kept.*
 
 An `Outbox` belongs to one peer and drops the newest when it is full (faults F124, F149): the oldest are what the
-follower needs next, and without them every later pipelined append would only be refused. Its two lanes let heartbeats,
-votes and acknowledgements overtake appends; nothing overtakes within a lane. An `Inbox` is one node's, and readers
-wait while it is full, so that a slow node is felt by its peers as a full window instead of by its own memory.
+follower needs next, and without them every later pipelined append would only be refused. Its three lanes let
+heartbeats, votes and acknowledgements overtake appends, and appends overtake pieces of snapshots; nothing overtakes
+within a lane. An `Inbox` is one node's, and readers wait while it is full, so that a slow node is felt by its peers as
+a full window instead of by its own memory.
 """
 
 import logging
@@ -16,63 +17,95 @@ from typing import Final, TypeAlias
 import anyio
 
 from rafty_core.events import PeerUnreachable
-from rafty_core.messages import AppendEntries, ForwardedProposal, ForwardedProposalResponse, Message
+from rafty_core.messages import AppendEntries, ForwardedProposal, ForwardedProposalResponse, InstallSnapshot
+from rafty_transports.chunks import SnapshotChunk
 from rafty_transports.codec import KEEP_ALIVE, EncodeError, encode, weight
+from rafty_transports.interfaces import Travelling
 
 logger = logging.getLogger(__name__)
 
-BULK: Final = frozenset((AppendEntries, ForwardedProposal, ForwardedProposalResponse))
+BULK: Final = frozenset((AppendEntries, ForwardedProposal, ForwardedProposalResponse, InstallSnapshot))
 """The kinds of message that keep to the slow lane. Every AppendEntries does: one that overtakes another is refused."""
 
 HELD_MESSAGES: Final = 16
 """How many urgent messages wait for a connection that is being opened; of the others none."""
 
-Incoming: TypeAlias = Message | PeerUnreachable
+HELD_CHUNKS: Final = 16
+"""How many pieces of snapshots wait for one peer: it asks for few at once, and again for what is lost."""
+
+Incoming: TypeAlias = Travelling | PeerUnreachable
 
 
 class Outbox:
     """Messages for one peer, until its writer takes them.
 
     `limit_messages` bounds each lane, `limit_bytes` the slow lane; a message always fits into an empty lane. While
-    `connected` is False only a few urgent messages are held, so that no stale appends pile up for a peer that is away.
+    `connected` is False only a few urgent messages are held, so that no stale appends pile up for a peer that is away;
+    none if `holding` is False, which is for one that cannot be reached at all. A piece of a snapshot is taken only
+    behind everything else, one at a time, and only as far as the rest leaves room.
     """
 
     def __init__(self, limit_messages: int, limit_bytes: int) -> None:
         self.connected = False
+        self.holding = True
         self.dropped = 0
         self._limit_messages = limit_messages
         self._limit_bytes = limit_bytes
-        self._urgent: deque[Message] = deque()
-        self._bulk: deque[tuple[Message, int]] = deque()
+        self._urgent: deque[Travelling] = deque()
+        self._bulk: deque[tuple[Travelling, int]] = deque()
+        self._chunks: deque[Travelling] = deque()
         self._bytes = 0
+        self._missed = False
         self._keep_alive = False
         self._taken = False
         self._wake: anyio.Event | None = None
 
-    def put(self, message: Message) -> bool:
+    def put(self, message: Travelling) -> bool:
         """Queue this message; False if it is dropped. Never waits, never raises."""
-        if not self._fits(message):
-            self.dropped += 1
-            return False
-        if type(message) in BULK:
-            try:
-                size = weight(message)
-            except EncodeError as error:
-                self._refuse(message, error)
-                return False
-            self._bulk.append((message, size))
-            self._bytes += size
+        kind = type(message)
+        if kind in BULK:
+            taken = self._has_room() and self._put_bulk(message)
+        elif kind is SnapshotChunk:
+            taken = self.connected and len(self._chunks) < HELD_CHUNKS
+            if taken:
+                self._chunks.append(message)
         else:
-            self._urgent.append(message)
+            taken = len(self._urgent) < (self._limit_messages if self.connected else self._held)
+            if taken:
+                self._urgent.append(message)
+        if not taken:
+            self.dropped += 1
+            if self.connected:
+                return False
+            self._missed = True
         self._notify()
-        return True
+        return taken
 
-    def _fits(self, message: Message) -> bool:
-        if type(message) not in BULK:
-            return len(self._urgent) < (self._limit_messages if self.connected else HELD_MESSAGES)
+    def _has_room(self) -> bool:
         if not self.connected:
             return False
         return not self._bulk or (len(self._bulk) < self._limit_messages and self._bytes < self._limit_bytes)
+
+    def _put_bulk(self, message: Travelling) -> bool:
+        try:
+            size = weight(message)
+        except EncodeError as error:
+            self._complain(message, error)
+            return False
+        self._bulk.append((message, size))
+        self._bytes += size
+        return True
+
+    @property
+    def _held(self) -> int:
+        return HELD_MESSAGES if self.holding else 0
+
+    async def wanted(self) -> None:
+        """Wait until something is there to be sent, or was dropped since there is no connection."""
+        while self.empty and not self._missed:
+            self._wake = wake = anyio.Event()
+            await wake.wait()
+        self._missed = False
 
     def beat(self) -> None:
         """Have a keep-alive sent, unless something was taken since the last call."""
@@ -93,6 +126,8 @@ class Outbox:
         """
         while True:
             pieces = self._encode_urgent(limit_bytes) + self._encode_bulk(limit_bytes)
+            if self._chunks and sum(map(len, pieces)) < limit_bytes:
+                self._encode(self._chunks.popleft(), pieces)
             if not pieces and self._keep_alive:
                 pieces = [KEEP_ALIVE]
             if pieces:
@@ -118,26 +153,27 @@ class Outbox:
             self._encode(message, pieces)
         return pieces
 
-    def _encode(self, message: Message, pieces: list[bytes]) -> None:
+    def _encode(self, message: Travelling, pieces: list[bytes]) -> None:
         try:
             pieces += encode(message)
         except EncodeError as error:
-            self._refuse(message, error)
+            self.dropped += 1
+            self._complain(message, error)
 
-    def _refuse(self, message: Message, error: EncodeError) -> None:
-        self.dropped += 1
+    def _complain(self, message: Travelling, error: EncodeError) -> None:
         logger.error("a %s to %s is not sent: %s", type(message).__name__, message.to, error)
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._urgent and not self._bulk
+        return not self._urgent and not self._bulk and not self._chunks
 
     def clear(self) -> None:
         """Drop everything that waits, and count it."""
-        self.dropped += len(self._urgent) + len(self._bulk)
+        self.dropped += len(self._urgent) + len(self._bulk) + len(self._chunks)
         self._urgent.clear()
         self._bulk.clear()
+        self._chunks.clear()
         self._bytes = 0
 
 

@@ -119,7 +119,7 @@ def _write_append(message: AppendEntries, own: tuple[Any, ...]) -> tuple[Fields,
     if not batch.entries or batch.first != message.prev_log_index + 1:
         raise EncodeError(f"an AppendEntries behind index {message.prev_log_index} cannot carry {batch!r}")
     body, crc = pack_batch(batch)
-    return (*own, batch.term, len(body), crc), body
+    return own + (batch.term, len(body), crc), body  # noqa: RUF005 - faster than unpacking, and every append pays
 
 
 def _read_append(fields: list[Any], body: bytes) -> AppendEntries:
