@@ -2,7 +2,7 @@
 
 Law: *a call keeps its number through all its tries, and its number is passed only when nobody will ask for it again.*
 
-    async with Session(node.propose_many) as session:
+    async with node.session() as session:
         await session.propose(b"...")
 
 The state machine must be wrapped in `rafty_core.sessions.Sessions`. It answers a repeated call with the answer of the
@@ -41,7 +41,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 
 
 class ProposeMany(Protocol):
-    """How commands get into the log as they are, one outcome for each: what `Node.propose_many` says."""
+    """How commands get into the log as they are, one outcome for each: as `Node.propose_many` says it."""
 
     async def __call__(
         self, commands: Sequence[bytes], *, timeout: float | None = None
@@ -90,7 +90,7 @@ class _Tries:
 class Session:
     """Commands that are run exactly once, whatever becomes of leaders, connections and answers. Enter it once.
 
-    propose_many  how commands get into the log, such as `Node.propose_many`; they must arrive there unchanged
+    propose_many  how commands get into the log; they must arrive there unchanged
     timeout       seconds for the opening, and for each call that does not say otherwise; None: as long as it takes
 
     Entering raises `Overloaded` if too many sessions are open, another `NotApplied` if there was no time left or the

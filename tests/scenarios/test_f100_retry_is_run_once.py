@@ -56,7 +56,7 @@ def test_f100_a_copy_that_arrives_behind_a_snapshot_is_not_run() -> None:
 @pytest.mark.anyio
 async def test_f100_a_session_tries_again_under_the_same_number() -> None:
     async with setting() as on:
-        way = Scripted(on.node.propose_many, "unanswered", "unanswered", "lost")
+        way = Scripted(on.propose_many, "unanswered", "unanswered", "lost")
         with anyio.fail_after(10):
             async with Session(way) as session:
                 assert await session.propose(b"x") == b"did x"
@@ -66,7 +66,7 @@ async def test_f100_a_session_tries_again_under_the_same_number() -> None:
 @pytest.mark.anyio
 async def test_f100_a_later_answer_does_not_acknowledge_an_earlier_call() -> None:
     async with setting() as on:
-        way = Scripted(on.node.propose_many, "unanswered")
+        way = Scripted(on.propose_many, "unanswered")
         with anyio.fail_after(10):
             async with Session(way) as session, anyio.create_task_group() as tasks:
                 tasks.start_soon(call, session, b"first")
@@ -83,7 +83,7 @@ async def test_f100_calls_go_on_through_a_change_of_leader() -> None:
         assert old is not None
         follower = next(node for node in nodes if node is not old)
         with anyio.fail_after(20):
-            async with Session(follower.propose_many) as session, anyio.create_task_group() as tasks:
+            async with follower.session() as session, anyio.create_task_group() as tasks:
                 for number in range(20):
                     tasks.start_soon(call, session, b"%d" % number)
                 await until(lambda: len(recorders[0].applied) > 0)

@@ -17,6 +17,11 @@ from tests.transports.nodes import QUICK, Recorder, until
 Outcomes = Sequence[bytes | ProposalError]
 
 
+def as_it_is(node: Node) -> ProposeMany:
+    """The way into the log on which `Node` puts operations of sessions: nothing is escaped."""
+    return node._propose_as_it_is
+
+
 class Setting:
     """A cluster of one, whose machine has sessions."""
 
@@ -30,9 +35,14 @@ class Setting:
         """What the machine inside was given."""
         return self.recorder.applied
 
+    @property
+    def propose_many(self) -> ProposeMany:
+        """How the node's own sessions propose."""
+        return as_it_is(self.node)
+
     async def propose(self, *commands: bytes) -> list[bytes]:
         """Put these into the log as they are."""
-        outcomes = await self.node.propose_many(commands)
+        outcomes = await self.propose_many(commands)
         return [outcome for outcome in outcomes if isinstance(outcome, bytes)]
 
 
