@@ -98,8 +98,8 @@ class NodeCalls:
             commands = plain(commands)
         return await self._propose(commands, weight, given, deadline)
 
-    async def _propose_as_it_is(self, commands: Sequence[bytes], *, timeout: float | None = None) -> list[Outcome]:
-        """As `propose_many`, for what `Sessions` has encoded already."""
+    async def propose_operations(self, commands: Sequence[bytes], *, timeout: float | None = None) -> list[Outcome]:
+        """As `propose_many`, for operations of `rafty_core.sessions`, which are encoded already."""
         weight = self._calls.weigh(commands)
         if isinstance(weight, ProposalError):
             return [weight] * len(commands)
@@ -161,7 +161,7 @@ class NodeCalls:
         """
         if self._sessions is None:
             raise TypeError("sessions need a state machine that remembers them; give the node Sessions(machine)")
-        return Session(self._propose_as_it_is)
+        return Session(self.propose_operations)
 
     # ------------------------------------------------------------------ reads
 
@@ -241,26 +241,23 @@ class NodeCalls:
         """
         if self._stopping:
             raise Stopped("the node is not running")
-        if self._core.status().role != "leader":
-            status = self._core.status()
+        status, deadline = self._core.status(), anyio.current_time() + timeout
+        if status.role != "leader":
             raise NotLeader(f"{status.id} does not lead; the leader is {status.leader or 'not known'}", status.leader)
         known = [await self._with_incarnation(change, force) for change in changes]
-        request: Request[MembershipAnswer] = Request()
-        with self.notices() as notices:
-            self._tell(ChangeMembership(self._requests.opened(request), known, based_on, force, lease))
-            async with anyio.create_task_group() as tasks:
-                if on_stage is not None:
-                    tasks.start_soon(_report, notices, on_stage)
-                with anyio.move_on_after(timeout):
-                    await request.done.wait()
-                tasks.cancel_scope.cancel()
-        if not request.done.is_set():
-            raise OutcomeUnknown(f"the change is not done after {timeout:g} s; look at the members")
-        if request.error is not None:
-            raise request.error
-        if request.answer is None or request.answer.configuration is None:
-            raise OutcomeUnknown("the change was answered without a configuration")
-        return request.answer.configuration
+        while True:
+            request: Request[MembershipAnswer] = Request()
+            with self.notices() as notices:
+                self._tell(ChangeMembership(self._requests.opened(request), known, based_on, force, lease))
+                await _watch(request, notices, on_stage, deadline)
+            if not request.done.is_set():
+                raise OutcomeUnknown(f"the change is not done after {timeout:g} s; look at the members")
+            if request.answer is not None and request.answer.configuration is not None:
+                return request.answer.configuration
+            error = request.error or OutcomeUnknown("the change was answered without a configuration")
+            too_early = isinstance(error, ChangeRefused) and error.reason == "not_ready"
+            if not (too_early and await self._another_try(deadline)):
+                raise error
 
     async def _with_incarnation(self, change: Change, force: bool) -> Change:
         """The change with the incarnation that its member has: who is removed never returns under it (fault F73)."""
@@ -306,7 +303,21 @@ class NodeCalls:
         return await self._take_snapshot()
 
 
-async def _report(notices: Notices, on_stage: Callable[[MembershipChanged], None]) -> None:
-    async for notice in notices:
-        if isinstance(notice, MembershipChanged):
-            on_stage(notice)
+async def _watch(
+    request: Request[MembershipAnswer],
+    notices: Notices,
+    on_stage: Callable[[MembershipChanged], None] | None,
+    deadline: float,
+) -> None:
+    """Wait for the answer, and tell of each configuration on the way."""
+
+    async def report() -> None:
+        async for notice in notices:
+            if isinstance(notice, MembershipChanged) and on_stage is not None:
+                on_stage(notice)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(report)
+        with anyio.CancelScope(deadline=deadline):
+            await request.done.wait()
+        tasks.cancel_scope.cancel()
