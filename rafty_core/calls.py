@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rafty_core.changes import Change
+from rafty_core.configuration import Lease
 from rafty_core.entries import COMMAND, LARGEST
 from rafty_core.events import (
     LOCAL_EVENT_TYPES,
@@ -65,6 +66,13 @@ def _check_read(state: State, event: Read) -> None:
 def _check_change(state: State, event: ChangeMembership) -> None:
     if not {type(change) for change in event.changes} <= {Change}:
         raise TypeError("a change of membership is a sequence of `Change`")
+    texts = {type(text) for change in event.changes for text in (change.member.address, change.member.incarnation)}
+    if not texts <= {str}:
+        raise TypeError("the address and the incarnation of a member are text")
+    if type(event.based_on) is not int or not 0 <= event.based_on <= LARGEST:
+        raise ValueError(f"no configuration stands at index {event.based_on!r:.40}")
+    if event.lease is not None and event.lease != "keep" and type(event.lease) is not Lease:
+        raise TypeError('what voters promise is a `Lease`, None, or "keep"')
 
 
 def _check_transfer(state: State, event: TransferLeadership) -> None:

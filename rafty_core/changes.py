@@ -168,7 +168,7 @@ def enter_joint(configuration: Configuration, target: Configuration) -> Configur
     if not target.voters:
         raise Unchangeable("no_voters_left", "no voter would be left; a cluster needs one at least")
     old = set(configuration.voter_ids)
-    return replace(
+    joint = replace(
         configuration,
         voters=target.voters,
         outgoing=configuration.voters,
@@ -178,6 +178,7 @@ def enter_joint(configuration: Configuration, target: Configuration) -> Configur
         goal=None,
         lease=target.lease,
     )
+    return _with_removed(joint, configuration)  # learners that go are gone now, and not seen afterwards (R14)
 
 
 def leave_joint(configuration: Configuration) -> Configuration:

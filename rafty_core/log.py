@@ -53,10 +53,24 @@ class Configurations:
         self._configurations.append(configuration)
         self.index, self.newest = index, configuration
 
+    @property
+    def first_index(self) -> int:
+        """Index of the oldest that is known."""
+        return self._indexes[0]
+
     def at(self, index: int) -> tuple[int, Configuration]:
         """The configuration that is in force at this log index, and the index where it stands."""
         position = max(bisect_right(self._indexes, index) - 1, 0)
         return self._indexes[position], self._configurations[position]
+
+    def since(self, index: int) -> list[Configuration]:
+        """The configuration that is in force at this log index, and all behind it."""
+        return self._configurations[max(bisect_right(self._indexes, index) - 1, 0) :]
+
+    def outcome(self, index: int, commit: int) -> Configuration | None:
+        """Where a change led that began at `index`: the first configuration at rest there or behind, up to `commit`."""
+        known = zip(self._indexes, self._configurations, strict=True)
+        return next((found for at, found in known if index <= at <= commit and found.at_rest), None)
 
     def truncate_from(self, first: int) -> None:
         """Entries from `first` on are gone; so are the configurations among them, however many (fault F58)."""

@@ -20,7 +20,7 @@ from rafty_core.output import MembershipAnswer, MembershipChanged, Removed
 from rafty_core.progress import SNAPSHOT
 from rafty_core.proposing import describe_no_leader
 from rafty_core.quorum import majority
-from rafty_core.state import NEVER, CatchUp, Follower, Leader, PendingChange, Standing, State
+from rafty_core.state import NEVER, CatchUp, Follower, Leader, PendingChange, State
 from rafty_core.transfer import is_heard, most_up_to_date, tell
 
 MOST_ROUNDS = 10
@@ -113,6 +113,7 @@ def follow_configuration(state: State) -> None:
         if index != state.settled_index:
             state.settled_index = index
             state.notices.append(MembershipChanged(index, settled, True))
+            _retire(state)
             if is_removed(state, settled):
                 state.notices.append(Removed(index))
 
@@ -128,20 +129,32 @@ def _take_part(state: State) -> None:
     role = state.role
     if isinstance(role, Leader):
         _follow_members(state, role)
-    elif isinstance(role, Follower):
-        role.deadline = state.now + role.timeout if state.may_campaign else NEVER
-    elif isinstance(role, Standing) and not state.may_campaign:
+    elif isinstance(role, Follower) and state.may_campaign:
+        role.deadline = state.now + role.timeout
+    _retire(state)
+
+
+def _retire(state: State) -> None:
+    """Who may not stand for election (any more) waits for nothing and asks nobody."""
+    role = state.role
+    if isinstance(role, Leader) or state.may_campaign:
+        return
+    if isinstance(role, Follower):
+        role.deadline = NEVER
+    else:
         state.become_follower(state.term, None)
 
 
 def _follow_members(state: State, leader: Leader) -> None:
-    """Who stays keeps the progress it has (faults F52, F69); who is new is probed; who is dropped is told."""
+    """Who stays keeps the progress it has (faults F52, F69); who is new is probed; who is dropped is told.
+
+    Who was dropped and is back begins anew: it may have a new life and an empty disk (faults F73, R15).
+    """
     index = state.log.configurations.index
     members = [member.id for member in state.configuration.members if member.id != state.id]
     for peer in members:
-        if peer not in leader.progress:
+        if peer not in leader.progress or leader.progress[peer].removed_at > 0:
             leader.progress[peer] = state.new_progress()
-        leader.progress[peer].removed_at = 0
     for peer, progress in leader.progress.items():
         if peer not in members and progress.removed_at == 0:
             progress.dropped(index)
@@ -181,18 +194,22 @@ def _catch_up(state: State, leader: Leader, now: Configuration, goal: Configurat
 
 
 def _judge(state: State, leader: Leader, peer: str, catching: CatchUp) -> str | None:
-    """Whether this learner is close now, or why it is hopeless."""
+    """Whether this learner is close now, or why it is hopeless. One that is close must stay so until all are (R16)."""
     progress, timeout = leader.progress[peer], state.config.election_timeout
     silence = state.now - max(progress.contact, catching.since)
     if silence >= PATIENCE * timeout:
         return f"{peer} has not been heard for {silence:.1f} s; is it started, and reached at its address?"
-    if catching.done or progress.match < catching.target or progress.state == SNAPSHOT:
-        return None
-    catching.done = state.now - catching.began <= timeout
-    if not catching.done:
-        if catching.round >= MOST_ROUNDS:
-            return f"{peer} was not close to the leader's log after {MOST_ROUNDS} rounds; it is too slow"
-        catching.begin_round(state.log.last_index, state.now)
+    if progress.match > catching.match or progress.state == SNAPSHOT:
+        catching.match, catching.moved = progress.match, state.now
+    short = state.now - catching.began <= timeout
+    if progress.match < catching.target or progress.state == SNAPSHOT:
+        catching.done = catching.done and short
+        still = state.now - catching.moved
+        return f"{peer} answers, but takes no entries for {still:.1f} s" if still >= PATIENCE * timeout else None
+    catching.done = short
+    if not short and catching.round >= MOST_ROUNDS:
+        return f"{peer} was not close to the leader's log after {MOST_ROUNDS} rounds; it is too slow"
+    catching.begin_round(state.log.last_index, state.now)
     return None
 
 
@@ -204,22 +221,38 @@ def _append(state: State, leader: Leader, configuration: Configuration) -> None:
 
 
 def settle_change(state: State) -> None:
-    """Rule: answer who asked for the change when what is committed decides it, whoever leads by then (F75)."""
+    """Rule: answer who asked for the change when what is committed decides it, whoever leads by then (F75).
+
+    What decides is the first configuration at rest behind its beginning; other changes may have followed (R13).
+    """
     change, log = state.change, state.log
-    if change is None or log.commit < change.index:
+    if change is None:
         return
-    index, settled = log.configurations.at(log.commit)
+    outcome: Configuration | None = None
     error: ProposalError | None = None
-    if log.base_index <= change.index and log.term(change.index) != change.term:
+    if _is_superseded(state, change):
         error = Superseded("another leader's entry was committed in its place, so that the members are as they were")
-    elif not settled.at_rest:
-        return
-    elif index < change.index:
-        error = OutcomeUnknown("the log was compacted before the outcome of the change was known; look at the members")
-    elif (settled.voters, settled.learners) != (change.target.voters, change.target.learners):
-        error = ChangeRefused("undone", change.reason or "a later leader gave the change up; the members are as before")
+    else:
+        outcome = log.configurations.outcome(change.index, log.commit)
+        if outcome is None:
+            return
+        if (outcome.voters, outcome.learners) != (change.target.voters, change.target.learners):
+            if log.configurations.first_index > change.index:  # a snapshot came, and this may be a later change's
+                error = OutcomeUnknown("a snapshot came before the outcome of the change; look at the members")
+            else:
+                reason = change.reason or "a later leader gave the change up; the members are as before"
+                error = ChangeRefused("undone", reason)
     state.change = None
-    state.answers.append(MembershipAnswer(change.token, settled if error is None else None, error))
+    state.answers.append(MembershipAnswer(change.token, outcome if error is None else None, error))
+
+
+def _is_superseded(state: State, change: PendingChange) -> bool:
+    """Whether another entry is committed in the place of the change, or one of a later term before it: terms never
+    fall along a log, so that the place may stay empty and is still lost (R12)."""
+    log = state.log
+    if log.commit < change.index:
+        return log.term(log.commit) > change.term
+    return log.base_index <= change.index and log.term(change.index) != change.term
 
 
 def forget_removed(state: State) -> None:

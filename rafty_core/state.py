@@ -168,14 +168,16 @@ class CatchUp:
     began: float
     round: int = 1
     done: bool = False
+    match: int = 0
     since: float = field(init=False)
+    moved: float = field(init=False)  # when its match index grew last
 
     def __post_init__(self) -> None:
-        self.since = self.began
+        self.since = self.moved = self.began
 
     def begin_round(self, target: int, now: float) -> None:
-        """The next round is over when the learner has everything up to `target`."""
-        self.target, self.began, self.round = target, now, self.round + 1
+        """The next round is over when the learner has everything up to `target`. One that is close needs no more."""
+        self.target, self.began, self.round = target, now, self.round + (not self.done)
 
 
 class Leader:
@@ -338,8 +340,15 @@ class State:
 
     @property
     def may_campaign(self) -> bool:
-        """Whether this node is a voter; nobody else ever stands for election (fault F11)."""
-        return self.configuration.is_voter(self.id)
+        """Whether this node may stand for election: it is a voter, or was one until a change that may not be committed.
+
+        Thesis 4.2.2: such a server "should still start new elections, as it might still be needed until the Cnew entry
+        is committed"; its own vote counts nothing then (fault F12). Nobody else ever stands for election (fault F11).
+        """
+        if self.configuration.is_voter(self.id):
+            return True
+        configurations, commit = self.log.configurations, self.log.commit
+        return configurations.index > commit and any(known.is_voter(self.id) for known in configurations.since(commit))
 
     @property
     def quorum_contact(self) -> float:
