@@ -43,7 +43,7 @@ def _unfit(state: State, leader: Leader, target: str | None) -> str | None:
         return "no other voter is heard that could take over"
     if target not in state.configuration.voter_ids:
         return f"{target} is no voter, and cannot lead"
-    if not is_heard(state, leader, target):
+    if state.now >= leader.progress[target].contact + state.config.election_timeout:
         return f"{target} has not been heard for an election timeout"
     return None
 

@@ -50,7 +50,7 @@ from rafty_transports.contacts import Contacts
 from rafty_transports.disk import Disk
 from rafty_transports.exchange import Progress
 from rafty_transports.interfaces import Identity, LogStore, RemovedFromCluster, SnapshotInfo, StateMachine, Transport
-from rafty_transports.machine import Machine
+from rafty_transports.machine import Machine, MachineFailed
 from rafty_transports.members import Members
 from rafty_transports.node_calls import NodeCalls
 from rafty_transports.node_snapshots import CHUNKS, NodeSnapshots
@@ -275,6 +275,11 @@ class Node(NodeCalls):
             notices.close()
         return notices
 
+    @property
+    def running(self) -> bool:
+        """Whether it is inside its `async with`, and has not failed."""
+        return self._tasks is not None and not self._stopping
+
     def transfers(self) -> list[Progress]:
         """Snapshots on their way now, from and to this node."""
         return self._snapshots.progress()
@@ -433,4 +438,8 @@ class Node(NodeCalls):
         self._tell(applied)
 
     async def _take_snapshot(self) -> SnapshotInfo:
-        return await self._snapshots.take(self._core)
+        try:
+            return await self._snapshots.take(self._core)
+        except MachineFailed as error:
+            self._fail(error)
+            raise

@@ -76,8 +76,8 @@ class Requests:
 
     def stop(self, why: str) -> None:
         """Tell everybody that waits."""
-        for request in self._reads.values():
-            request.fail(Stopped(f"{why} before the read was confirmed"))
-        waiting, self._open, self._reads = self._open, {}, {}
+        gathered, waiting, self._reads, self._open = self._reads, self._open, {}, {}
+        for read in gathered.values():
+            read.fail(Stopped(f"{why} before the read was confirmed"))
         for request in waiting.values():
             request.fail(OutcomeUnknown(f"{why} while the outcome was open"))

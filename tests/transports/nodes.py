@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, BinaryIO
 
 import anyio
 
@@ -25,6 +26,21 @@ class Recorder:
         self.applied.extend(commands)
         return [b"did " + command for command in commands]
 
+    def snapshot(self) -> Callable[[BinaryIO], None]:
+        image = b"".join(b"%d:%b" % (len(command), command) for command in self.applied)
+
+        def write(target: BinaryIO) -> None:
+            target.write(image)
+
+        return write
+
+    def restore(self, index: int, source: BinaryIO) -> None:
+        data, self.applied = source.read(), []
+        while data:
+            length, _, rest = data.partition(b":")
+            self.applied.append(rest[: int(length)])
+            data = rest[int(length) :]
+
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     """Wait for a condition, with a deadline."""
@@ -35,14 +51,15 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @asynccontextmanager
 async def cluster(
-    network: MemoryNetwork, ids: Sequence[str] = IDS, config: Config = QUICK
+    network: MemoryNetwork, ids: Sequence[str] = IDS, config: Config = QUICK, **settings: Any
 ) -> AsyncIterator[list[Node]]:
     """Nodes over an in-memory network, one of them leading."""
     configuration = Configuration.of(*ids)
     async with AsyncExitStack() as stack:
         nodes = []
         for node_id in ids:
-            node = Node(MemoryStore(node_id, configuration), network.transport(node_id), Recorder(), config=config)
+            store = MemoryStore(node_id, configuration)
+            node = Node(store, network.transport(node_id), Recorder(), config=config, **settings)
             nodes.append(await stack.enter_async_context(node))
         await until(lambda: leader_of(nodes) is not None and all(node.status().leader for node in nodes))
         yield nodes
@@ -60,7 +77,7 @@ def follower_of(nodes: Sequence[Node]) -> Node:
 
 def applied_by(node: Node) -> list[bytes]:
     """What this node's recorder applied."""
-    machine = node._machine
+    machine = node._machine.machine
     if not isinstance(machine, Recorder):
         raise TypeError("this node has another machine")
     return machine.applied
