@@ -41,7 +41,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 
 
 class ProposeMany(Protocol):
-    """How commands get into the log as they are, one outcome for each: as `Node.propose_many` says it."""
+    """How commands get into the log as they are, one outcome for each: as `Node.propose_operations` says it."""
 
     async def __call__(
         self, commands: Sequence[bytes], *, timeout: float | None = None
@@ -90,7 +90,7 @@ class _Tries:
 class Session:
     """Commands that are run exactly once, whatever becomes of leaders, connections and answers. Enter it once.
 
-    propose_many  how commands get into the log; they must arrive there unchanged
+    propose_many  how commands get into the log unchanged, such as `Node.propose_operations`
     timeout       seconds for the opening, and for each call that does not say otherwise; None: as long as it takes
 
     Entering raises `Overloaded` if too many sessions are open, another `NotApplied` if there was no time left or the

@@ -17,7 +17,7 @@ from rafty_transports.memory import MemoryNetwork
 from rafty_transports.node import Node
 from rafty_transports.session import Session
 from rafty_transports.storage.memory import MemoryStore
-from tests.core.test_sessions import Journal, Log, image
+from tests.core.session_log import Journal, Log, image
 from tests.transports.nodes import IDS, QUICK, Recorder, leader_of, until
 from tests.transports.session_kit import Scripted, setting
 

@@ -4,7 +4,7 @@ Log time starts at 0, and each leader adds the seconds since it leads to what it
 """
 
 from rafty_core.sessions import APPLIED, EXPIRED, LogClock, encode_call, encode_touch
-from tests.core.test_sessions import SECOND, Log
+from tests.core.session_log import SECOND, Log
 
 
 def lead(log: Log, since: float, seconds: int, *commands: bytes) -> None:

@@ -7,7 +7,7 @@ refused and not run.
 import random
 
 from rafty_core.sessions import APPLIED, OVERLOADED, STALE, encode_call
-from tests.core.test_sessions import Log
+from tests.core.session_log import Log
 
 
 def test_f144_a_full_session_refuses_new_calls_and_still_knows_the_old_answers() -> None:

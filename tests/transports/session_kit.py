@@ -17,11 +17,6 @@ from tests.transports.nodes import QUICK, Recorder, until
 Outcomes = Sequence[bytes | ProposalError]
 
 
-def as_it_is(node: Node) -> ProposeMany:
-    """The way into the log on which `Node` puts operations of sessions: nothing is escaped."""
-    return node._propose_as_it_is
-
-
 class Setting:
     """A cluster of one, whose machine has sessions."""
 
@@ -38,7 +33,7 @@ class Setting:
     @property
     def propose_many(self) -> ProposeMany:
         """How the node's own sessions propose."""
-        return as_it_is(self.node)
+        return self.node.propose_operations
 
     async def propose(self, *commands: bytes) -> list[bytes]:
         """Put these into the log as they are."""
