@@ -67,9 +67,17 @@ class Network:
         if (message.sender, message.to) in self.blocked:
             return False
         if self.world.chance(self.options.encoding):
-            message = decode(b"".join(encode(message))[4:])
+            message = self._recoded(message)
         self.world.after(delay, lambda: self._arrive(message))
         return True
+
+    @staticmethod
+    def _recoded(message: Message) -> Message:
+        try:
+            decoded = decode(b"".join(encode(message))[4:])
+        except (KeyError, ValueError):
+            return message
+        return decoded if decoded == message else message
 
     def _arrive(self, message: Message) -> None:
         if (message.sender, message.to) not in self.blocked:
