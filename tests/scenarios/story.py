@@ -8,7 +8,7 @@ campaign who are told to. Messages of all nodes hang in `air` until they are del
 what was persisted, and a restarted node knows that alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from rafty_core import (
     Configuration,
     Event,
     Fetch,
+    Lease,
     Member,
     Message,
     Output,
@@ -142,6 +143,7 @@ class Story:
     snapshot   (index, term) that every log starts behind
     chances    sources of chance by name; others are patient
     settings   further settings of `Config`
+    lease      what the initial configuration promises
     """
 
     def __init__(
@@ -154,12 +156,13 @@ class Story:
         snapshot: tuple[int, int] = (0, 0),
         chances: Mapping[str, Chance] | None = None,
         settings: Mapping[str, Any] | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.now = 0.0
         self.air: list[Message] = []
         self.nodes: dict[str, Node] = {}
         configuration = Configuration(
-            voters=tuple(map(Member, names)), learners=tuple(Member(learner) for learner in learners)
+            voters=tuple(map(Member, names)), learners=tuple(Member(learner) for learner in learners), lease=lease
         )
         for name in names + learners:
             log = (logs or {}).get(name, (logs or {}).get("", ()))
@@ -286,6 +289,32 @@ class Story:
                 return delivered
             delivered += self.deliver()
         raise AssertionError(f"{names} do not come to rest")
+
+    def until(self, happened: Callable[[], bool], names: str) -> None:
+        """These nodes go on, one write, message or tenth of a second at a time, and stop as soon as this happened."""
+        for _ in range(ENOUGH):
+            for name in names:
+                if happened():
+                    return
+                self.persist(name)
+                if happened():
+                    return
+                self.apply(name)
+            self.air = [message for message in self.air if message.sender in names and message.to in names]
+            if happened():
+                return
+            if self.air:
+                message = self.air.pop(0)
+                self.step(message.to, message)
+            else:
+                self.wait(0.1, *names)
+        raise AssertionError(f"{names} go on, and it does not happen")
+
+    def beat(self, leader: str, names: str, rounds: int = 10) -> None:
+        """Some rounds of heartbeats, among these nodes, with all that follows from them."""
+        for _ in range(rounds):
+            self.wait(0.1, leader)
+            self.settle(names)
 
     # ------------------------------------------------------------- elections
 
