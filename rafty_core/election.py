@@ -25,8 +25,7 @@ def on_campaign(state: State, event: Campaign) -> None:
 
     Nor may a promise to a leader that relies on a lease: whoever made one elects nobody, itself included.
     """
-    bound = state.configuration.lease is not None and state.hears_leader
-    if state.may_campaign and state.now >= state.no_votes_until and not bound:
+    if state.may_campaign and state.now >= max(state.no_votes_until, state.promised_until):
         state.become_pre_candidate()
 
 
@@ -91,7 +90,10 @@ def run_timers(state: State) -> None:
         if state.role is role and state.now >= state.writes.oldest_cut + state.config.election_timeout:
             state.become_follower(state.term, None)  # a leader whose disk stalls can apply nothing (fault F118)
     elif state.now >= role.deadline and state.may_campaign:
-        state.become_pre_candidate()
+        if state.now < state.promised_until:  # the lease came after this timeout was drawn
+            role.deadline = state.promised_until
+        else:
+            state.become_pre_candidate()
 
 
 def check_quorum(state: State, leader: Leader) -> None:

@@ -89,6 +89,14 @@ class LocalRead(NamedTuple):
     expires: float
 
 
+class ReadyRead(NamedTuple):
+    """A read of this node's own that waits until the entry `wanted` is applied; refused at `expires`."""
+
+    token: Any
+    wanted: int
+    expires: float
+
+
 class WaitingRead(NamedTuple):
     """A read that a leader is to confirm: of another node, or its own."""
 
@@ -111,19 +119,40 @@ class Asking(NamedTuple):
 class Reads:
     """Reads of this node that wait: for somebody to ask, for an answer, for the state machine."""
 
-    __slots__ = ("new", "asking", "ready", "last_sequence", "_number")
+    __slots__ = ("new", "asking", "ready", "last_sequence", "_number", "_by_index")
 
     def __init__(self) -> None:
         self.new: list[LocalRead] = []
         self.asking: Asking | None = None
-        self.ready: list[tuple[int, int, Any]] = []  # a heap of (index, order of arrival, token)
+        self.ready: dict[int, ReadyRead] = {}  # by order of arrival, and so by the time at which they expire
         self.last_sequence = 0
         self._number = 0
+        self._by_index: list[tuple[int, int]] = []  # a heap of (index, order of arrival)
 
-    def wait_for(self, index: int, token: Any) -> None:
-        """This read may be served when `index` is applied."""
+    def wait_for(self, index: int, token: Any, expires: float) -> None:
+        """This read may be served when `index` is applied; later ones do not expire before it."""
         self._number += 1
-        heapq.heappush(self.ready, (index, self._number, token))
+        self.ready[self._number] = ReadyRead(token, index, expires)
+        heapq.heappush(self._by_index, (index, self._number))
+
+    def take_served(self, applied: int) -> list[ReadyRead]:
+        """The reads that wait for nothing beyond `applied`; they wait no more."""
+        served = []
+        while self._by_index and self._by_index[0][0] <= applied:
+            read = self.ready.pop(heapq.heappop(self._by_index)[1], None)
+            if read is not None:
+                served.append(read)
+        return served
+
+    def take_expired(self, now: float) -> list[ReadyRead]:
+        """The reads that have waited too long; they wait no more."""
+        expired = []
+        while self.ready and now >= next(iter(self.ready.values())).expires:
+            expired.append(self.ready.pop(next(iter(self.ready))))
+        if len(self._by_index) > 2 * len(self.ready):
+            self._by_index = [(read.wanted, number) for number, read in self.ready.items()]
+            heapq.heapify(self._by_index)
+        return expired
 
     def count(self, role: "Role") -> int:
         """How many reads wait here, those of other nodes included."""
@@ -339,6 +368,11 @@ class State:
         return timeout if lease is None else max(timeout, lease.seconds)
 
     @property
+    def promised_until(self) -> float:
+        """Until when this node must elect nobody, itself included, for a leader that may rely on its lease."""
+        return -NEVER if self.configuration.lease is None else self.heard_leader + self.silence
+
+    @property
     def may_campaign(self) -> bool:
         """Whether this node may stand for election: it is a voter, or was one until a change that may not be committed.
 
@@ -415,6 +449,11 @@ class State:
         timeout = self._election_timeout()
         deadline = self.now + timeout if self.may_campaign else NEVER
         return Follower(leader, timeout, deadline, self.writes.index)
+
+    def draw_timeout(self) -> None:
+        """Draw a follower's timeout anew, for the configuration that is in force now."""
+        if isinstance(self.role, Follower):
+            self.role.timeout = self._election_timeout()
 
     def _election_timeout(self) -> float:
         """Paper 5.2: "election timeouts are chosen randomly from a fixed interval"; anew at each attempt (F14)."""
