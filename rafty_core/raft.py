@@ -288,12 +288,13 @@ class Raft:
         if isinstance(state.role, Standing):
             election.count_votes(state)
             election.ask_for_votes(state)
-        reads.gather(state)
         if isinstance(state.role, Leader):
             self._run_rules_of_a_leader()
         elif isinstance(state.role, Follower):
             election.answer_votes(state)
             replication.acknowledge(state)
+        if not isinstance(state.role, Leader):
+            reads.gather(state)
         membership.follow_configuration(state)
         membership.settle_change(state)
         transfer.settle(state)
@@ -309,6 +310,8 @@ class Raft:
         state = self._state
         replication.advance_commit(state)
         membership.advance_change(state)
+        reads.confirm(state)
+        reads.gather(state)
         replication.send_heartbeats(state)
         reads.confirm(state)
         snapshots.offer_snapshots(state)

@@ -14,8 +14,8 @@ By its *lease* a leader answers at once: each voter promised not to vote for a w
 majority was heard. That rests on clocks, and so on the cluster's configuration allowing it.
 """
 
-import heapq
 from collections.abc import Sequence
+from typing import Any
 
 from rafty_core.events import Read
 from rafty_core.messages import Message, ReadIndexRequest, ReadIndexResponse
@@ -35,7 +35,7 @@ def on_read(state: State, event: Read) -> None:
         text = f"{state.config.max_pending_reads} reads are waiting already"
         state.answers.append(ReadAnswer(event.token, 0, Overloaded(text)))
     elif event.mode == "at_least":
-        reads.wait_for(event.index, event.token)
+        _wait_for(state, event.index, event.token)
     else:
         expires = state.now + state.config.forward_timeout
         reads.new.append(LocalRead(event.token, event.mode == "lease", expires))
@@ -64,7 +64,7 @@ def on_read_index_response(state: State, message: ReadIndexResponse) -> None:
         _refuse(state, asking.reads, NotLeader(f"{message.sender} does not lead, or has too many reads to confirm"))
         return
     for read in asking.reads:
-        reads.wait_for(message.read_index, read.token)
+        _wait_for(state, message.read_index, read.token)
 
 
 # ---------------------------------------------------------------------- rules
@@ -151,34 +151,42 @@ def confirm(state: State) -> None:
 
 
 def answer(state: State) -> None:
-    """Rule: a read is answered when its index is applied here (fault F95)."""
-    ready, applied = state.reads.ready, state.applying.applied
-    while ready and ready[0][0] <= applied:
-        state.answers.append(ReadAnswer(heapq.heappop(ready)[2], applied))
+    """Rule: a read is answered when its index is applied here (fault F95), or refused if that takes too long (F96)."""
+    reads, applied = state.reads, state.applying.applied
+    state.answers.extend(ReadAnswer(read.token, applied) for read in reads.take_served(applied))
+    for read in reads.take_expired(state.now):
+        text = f"{state.id} has not applied entry {read.wanted} in time, it is at {applied}"
+        state.answers.append(ReadAnswer(read.token, 0, NotApplied(text)))
 
 
 def next_deadline(state: State) -> float:
-    """When a question must be asked again."""
-    asking = state.reads.asking
-    return NEVER if asking is None else asking.again
+    """When a question must be asked again, or a read be given up."""
+    reads = state.reads
+    again = NEVER if reads.asking is None else reads.asking.again
+    return min(again, next((read.expires for read in reads.ready.values()), NEVER))
 
 
 def lease_holds(state: State, leader: Leader) -> bool:
     """Whether no other leader can have been elected yet (thesis 6.4.1).
 
     The promise counts from when the heartbeat was handed out, not from its answer (fault F93), and only of voters that
-    hold the configuration that makes them promise. Whoever handed over leadership has given the lease away (F138).
+    hold the configuration that makes them promise, and this term, so that they remember after a restart that they may
+    have promised (F137). Whoever handed over leadership has given the lease away (F138).
     """
     lease, index = state.configuration.lease, state.log.configurations.index
     if lease is None or leader.handed_over or index > state.log.commit:
         return False
     promised = dict.fromkeys(state.configuration.all_voter_ids, -NEVER)
     for peer, progress in leader.progress.items():
-        if progress.match >= index:
+        if progress.match >= max(index, 1):  # an acknowledgement of this term is durable, the term with it
             promised[peer] = progress.round_time
     promised[state.id] = state.now
     began = jointly_reached(state.configuration.voter_ids, state.configuration.outgoing_ids, promised)
     return began is not None and state.now < began + lease.seconds / (1 + lease.drift)
+
+
+def _wait_for(state: State, index: int, token: Any) -> None:
+    state.reads.wait_for(index, token, state.now + state.config.forward_timeout)
 
 
 def _refuse(state: State, reads: Sequence[LocalRead], error: NotApplied) -> None:
@@ -196,7 +204,7 @@ def _refuse_waiting(state: State, reads: Sequence[WaitingRead], text: str) -> No
 def _ready(state: State, reads: Sequence[WaitingRead], index: int) -> None:
     for read in reads:
         if read.local is not None:
-            state.reads.wait_for(index, read.local.token)
+            _wait_for(state, index, read.local.token)
         elif read.origin is not None:
             _respond(state, read.origin, index)
 

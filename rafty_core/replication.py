@@ -10,7 +10,7 @@ from rafty_core.messages import AppendEntries, AppendEntriesResponse, Heartbeat,
 from rafty_core.output import PeerContact
 from rafty_core.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from rafty_core.quorum import jointly_reached
-from rafty_core.state import Follower, Leader, State
+from rafty_core.state import NEVER, Follower, Leader, State
 from rafty_core.violation import Violation
 
 # --------------------------------------------------------- a follower's part
@@ -205,7 +205,7 @@ def send_heartbeats(state: State) -> None:
         return
     leader.begin_round(state.now, state.silence)
     reads.attach(state, leader)
-    leader.next_heartbeat = state.now + state.config.heartbeat_interval
+    leader.next_heartbeat = state.now + state.config.heartbeat_interval if leader.progress else NEVER
     for peer, progress in leader.progress.items():
         if progress.reachable and state.now >= progress.contact + state.config.election_timeout:
             progress.reachable = False

@@ -13,7 +13,6 @@ is durable.
 from rafty_core.events import SnapshotFailed, SnapshotReceived, SnapshotTaken
 from rafty_core.messages import InstallSnapshot, InstallSnapshotResponse, Message
 from rafty_core.output import Fetch, Restore, SnapshotChanged
-from rafty_core.pending import Accepted
 from rafty_core.progress import SNAPSHOT, Progress
 from rafty_core.proposing import forget_outcome
 from rafty_core.replication import check_leader, follow
@@ -35,6 +34,8 @@ def on_install_snapshot(state: State, message: InstallSnapshot) -> Message | Non
     log, index, term = state.log, message.last_included_index, message.last_included_term
     if log.base_index <= index <= log.commit and log.term(index) != term:
         raise Violation(f"{message.sender} has a snapshot with another entry at the committed index {index}")
+    if index > log.commit and term < log.term(log.commit):
+        raise Violation(f"{message.sender} has a snapshot without the entry that is committed at {log.commit}")
     follower = follow(state, message.sender)
     if index > log.commit and not log.matches(index, term):
         offered = Snapshot(index, term, message.configuration)
@@ -80,11 +81,10 @@ def _install(state: State, snapshot: Snapshot) -> None:
 def _forget_covered(state: State, snapshot: Snapshot) -> None:
     """What became of proposals that the snapshot covers cannot be told any more: their results are not in it."""
     waiting = state.proposals.accepted
-    covered: list[Accepted] = []
-    while waiting and waiting[0].first <= snapshot.index:
-        covered.append(waiting.popleft())
-    for proposal in covered:
-        forget_outcome(state, proposal, "a snapshot took the place of the log before the outcome was known")
+    for proposal in list(waiting):  # those of an earlier leadership may stand further behind, and come first
+        if proposal.first <= snapshot.index:
+            waiting.remove(proposal)
+            forget_outcome(state, proposal, "a snapshot took the place of the log before the outcome was known")
 
 
 def on_snapshot_failed(state: State, event: SnapshotFailed) -> Message | None:

@@ -450,11 +450,6 @@ class State:
         deadline = self.now + timeout if self.may_campaign else NEVER
         return Follower(leader, timeout, deadline, self.writes.index)
 
-    def draw_timeout(self) -> None:
-        """Draw a follower's timeout anew, for the configuration that is in force now."""
-        if isinstance(self.role, Follower):
-            self.role.timeout = self._election_timeout()
-
     def _election_timeout(self) -> float:
         """Paper 5.2: "election timeouts are chosen randomly from a fixed interval"; anew at each attempt (F14)."""
         return self.silence * (1 + self.random.random())

@@ -13,7 +13,6 @@ def test_acknowledgement_below_the_snapshot_starts_no_stream() -> None:
     story.elect("A", "ABC", settle=False)
     story.drop(AppendEntries)
     term = story["A"].status.term
-    story.step("A", AppendEntriesResponse("B", "A", term, False, 5, 0, 0))
     story.step("A", AppendEntriesResponse("B", "A", term, True, 0))
     peer = next(peer for peer in story["A"].status.peers if peer.id == "B")
     assert peer.flow == "probe"
