@@ -65,6 +65,7 @@ from rafty_core.outcomes import (
     OutcomeUnknown,
     Overloaded,
     ProposalError,
+    SessionExpired,
     Stopped,
     Superseded,
     TooLarge,
@@ -89,6 +90,7 @@ from rafty_core.output import (
     Write,
 )
 from rafty_core.raft import Raft
+from rafty_core.sessions import Sessions
 from rafty_core.stable import Snapshot, Stable
 from rafty_core.status import PeerStatus, Status
 
@@ -144,6 +146,8 @@ __all__ = [
     "RequestVoteResponse",
     "Restore",
     "RoleChanged",
+    "SessionExpired",
+    "Sessions",
     "Snapshot",
     "SnapshotChanged",
     "SnapshotFailed",

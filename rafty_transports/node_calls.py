@@ -151,17 +151,19 @@ class NodeCalls:
         voters = self._core.status().configuration.all_voter_ids
         return self._contacts.describe(voters, anyio.current_time())
 
-    def session(self) -> Session:
+    def session(self, *, timeout: float | None = None) -> Session:
         """A session: its calls take effect exactly once, however often they must be retried (thesis 6.3).
 
             async with node.session() as session:
                 result = await session.propose(command)
 
+        timeout  seconds that a call of it may take, all its tries together; None: as long as it takes
+
         Raises `TypeError` unless the node's state machine is wrapped in `rafty_core.sessions.Sessions`.
         """
         if self._sessions is None:
             raise TypeError("sessions need a state machine that remembers them; give the node Sessions(machine)")
-        return Session(self.propose_operations)
+        return Session(self.propose_operations, timeout=timeout)
 
     # ------------------------------------------------------------------ reads
 
