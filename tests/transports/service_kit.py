@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal
 
 import anyio
 import anyio.abc
@@ -10,17 +11,24 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from rafty_core import Configuration, Member, PeerStatus, Status, outcomes
 from rafty_core.outcomes import ProposalError
+from rafty_core.sessions import Sessions
 from rafty_transports import resp
+from rafty_transports.exchange import Progress
 from rafty_transports.kv import KeyValueMachine
 from rafty_transports.service import RespServer
 
 
 class OneReplica:
-    """A node that is its own majority: it applies what is proposed, unless it is told to wait or to refuse."""
+    """A node that is its own majority: it applies what is proposed, unless it is told to wait or to refuse.
+
+    `batches` are the sizes of what was proposed, `reads` the modes and indexes of what was read.
+    """
 
     def __init__(self) -> None:
         self.machine = KeyValueMachine()
+        self.sessions = Sessions(self.machine)
         self.batches: list[int] = []
+        self.reads: list[tuple[str, int]] = []
         self.answer: ProposalError | Exception | None = None
         self.raises = False
         self.gate = anyio.Event()
@@ -34,8 +42,21 @@ class OneReplica:
         if isinstance(self.answer, ProposalError):
             return [self.answer] * len(commands)
         results: list[bytes | ProposalError] = []
-        results += self.machine.apply(sum(self.batches), commands)
+        results += self.sessions.apply(sum(self.batches), commands)
         return results
+
+    async def propose_operations(self, commands: Sequence[bytes]) -> list[bytes | ProposalError]:
+        return await self.propose_many(commands)
+
+    async def read(self, mode: Literal["linearizable", "lease", "stale"] = "linearizable", *, at_least: int = 0) -> int:
+        self.reads.append((mode, at_least))
+        await self.gate.wait()
+        if self.answer is not None:
+            raise self.answer
+        return 4
+
+    def transfers(self) -> list[Progress]:
+        return [Progress("n2", False, 5, 1000, 4000)]
 
     def status(self) -> Status:
         if isinstance(self.answer, outcomes.Stopped):
@@ -43,6 +64,11 @@ class OneReplica:
         configuration = Configuration(voters=(Member("n1", "127.0.0.1:7001"), Member("n2")))
         peer = PeerStatus("n2", 5, 6, "replicate", False, 1, 10, 0.25, True)
         return Status("n1", "leader", 3, None, "n1", 5, 4, 5, 6, 0, configuration, (peer,), 1, 0)
+
+
+def serving(node: OneReplica, listen: str = "127.0.0.1:0", **options: Any) -> RespServer:
+    """The service of this node."""
+    return RespServer(node, listen, machine=node.machine, **options)
 
 
 class Client:
@@ -96,6 +122,3 @@ async def until(condition: object, seconds: float = 5.0) -> None:
 def encode(*arguments: bytes) -> bytes:
     """A request as libraries send it."""
     return resp.array([resp.bulk(argument) for argument in arguments])
-
-
-LISTEN = "127.0.0.1:0"

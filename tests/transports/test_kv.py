@@ -1,10 +1,14 @@
 """The key-value machine: what each command answers, that no bytes make it raise, that its digest tells states apart."""
 
+import io
 import random
+from typing import Any
 
 import pytest
 
-from rafty_transports import kv
+from rafty_core import sessions
+from rafty_core.sessions import Sessions
+from rafty_transports import kv, kv_image
 from rafty_transports.interfaces import StateMachine
 from rafty_transports.kv import KeyValueMachine
 
@@ -201,3 +205,102 @@ def test_deleting_everything_gives_the_digest_of_the_empty_store() -> None:
     machine = KeyValueMachine()
     machine.apply(1, [kv.encode_set(b"a", b"1"), kv.encode_keys(kv.DEL, [b"a"])])
     assert machine.digest() == KeyValueMachine().digest()
+
+
+def filled() -> KeyValueMachine:
+    """A machine with some of everything."""
+    machine = KeyValueMachine()
+    machine.apply(1, [kv.encode_set(b"", b""), kv.encode_set(b"a", b"\r\n\x00"), kv.encode_incr(b"n", -5)])
+    machine.apply(4, [kv.encode_set(b"large", bytes(3 * kv_image.PIECE)), kv.encode_keys(kv.DEL, [b"x"])])
+    return machine
+
+
+def image_of(machine: KeyValueMachine) -> bytes:
+    target = io.BytesIO()
+    machine.snapshot()(target)
+    return target.getvalue()
+
+
+def test_reading_answers_what_the_log_would_and_counts_nothing() -> None:
+    machine = filled()
+    before = machine.commands_applied
+    commands = [kv.encode_get(b"n"), kv.encode_get(b"x"), kv.DBSIZE, kv.encode_keys(kv.MGET, [b"a", b"x"])]
+    commands += [kv.encode_keys(kv.EXISTS, [b"a", b"a"]), kv.encode_keys(kv.MGET, []), b""]
+    answers = machine.read(commands)
+    assert machine.commands_applied == before
+    assert answers == machine.apply(6, commands)
+
+
+def test_reading_changes_nothing_whatever_the_bytes() -> None:
+    machine = filled()
+    digest = machine.digest()
+    writes = [kv.encode_set(b"a", b"1"), kv.encode_incr(b"n"), kv.encode_keys(kv.DEL, [b"a"]), b"\xff\xff"]
+    assert machine.read(writes) == [kv.MALFORMED] * 4
+    assert machine.digest() == digest
+
+
+def test_image_gives_the_same_state_and_the_same_count() -> None:
+    machine, other = filled(), KeyValueMachine()
+    other.apply(1, [kv.encode_set(b"gone", b"1")])
+    other.restore(5, io.BytesIO(image_of(machine)))
+    assert (other.digest(), other.commands_applied) == (machine.digest(), machine.commands_applied)
+    assert one(other, kv.encode_get(b"gone")) == kv.NULL
+    assert one(other, kv.encode_incr(b"n")) == b":-4\r\n"
+
+
+def test_image_is_of_the_moment_at_which_it_was_taken() -> None:
+    machine, other = filled(), KeyValueMachine()
+    digest = machine.digest()
+    write = machine.snapshot()
+    machine.apply(6, [kv.encode_set(b"a", b"later"), kv.encode_keys(kv.DEL, [b"n"]), kv.encode_set(b"new", b"1")])
+    target = io.BytesIO()
+    write(target)
+    other.restore(5, io.BytesIO(target.getvalue()))
+    assert other.digest() == digest
+
+
+def test_image_is_written_in_pieces() -> None:
+    machine = KeyValueMachine()
+    machine.apply(1, [kv.encode_set(b"k%d" % number, bytes(1000)) for number in range(2000)])
+    sizes: list[int] = []
+
+    class Target(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            sizes.append(memoryview(data).nbytes)
+            return super().write(data)
+
+    machine.snapshot()(Target())
+    assert len(sizes) >= 7
+    assert max(sizes) < kv_image.PIECE + 2000
+
+
+def test_image_cut_anywhere_is_refused_and_the_state_stays() -> None:
+    machine, other = KeyValueMachine(), filled()
+    machine.apply(1, [kv.encode_set(b"a", b"1"), kv.encode_set(b"bc", b"23")])
+    image, digest = image_of(machine), other.digest()
+    wrong = [image[:size] for size in range(len(image))]
+    wrong += [image + b"x", image.replace(kv_image.MAGIC, b"RAFTYKV"), image[:7] + b"\x02" + image[8:]]
+    wrong += [image[:16] + (1 << 40).to_bytes(8, "big") + image[24:], image[:24] + b"\xff" * 4 + image[28:]]
+    for data in wrong:
+        with pytest.raises(ValueError, match="image"):
+            other.restore(9, io.BytesIO(data))
+        assert other.digest() == digest
+
+
+def test_image_of_a_newer_format_says_so() -> None:
+    image = image_of(filled())
+    with pytest.raises(ValueError, match="format 9, and this version of rafty knows format 1"):
+        KeyValueMachine().restore(1, io.BytesIO(image[:7] + b"\x09" + image[8:]))
+
+
+def test_image_within_sessions_takes_the_table_along() -> None:
+    machine = Sessions(KeyValueMachine())
+    (opened,) = machine.apply(1, [sessions.OPEN])
+    call = sessions.encode_call(1, 1, 0, kv.encode_incr(b"n"))
+    first = machine.apply(2, [call])
+    target = io.BytesIO()
+    machine.snapshot()(target)
+    other = Sessions(KeyValueMachine())
+    other.restore(2, io.BytesIO(target.getvalue()))
+    assert sessions.decode_opened(opened) is not None
+    assert other.apply(3, [call, kv.encode_get(b"n")]) == [*first, b"$1\r\n1\r\n"]

@@ -1,0 +1,261 @@
+"""One client of the key-value service: takes chunks, gathers what they ask for, sends what became of it.
+
+Law: *every request is answered once, in order, and sees everything that this client asked for before it.*
+
+All requests of one received chunk that are for the store go there as one batch. A batch that only reads waits once for
+`Node.read` and then looks at the store; one that writes is proposed as it stands, its reads with it: they cost nothing
+more in the log, and a second round would cost them one. No task, lock or timer belongs to a request. While a batch is
+under way the connection is not read, so that a client which sends faster than the log takes is slowed down by TCP.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import anyio
+from anyio.abc import SocketStream
+
+from rafty_core.outcomes import ProposalError
+from rafty_core.status import Status
+from rafty_transports import kv, kv_commands, kv_sessions, resp
+from rafty_transports.administration import Administration
+from rafty_transports.conversation import Conversation
+from rafty_transports.exchange import Progress
+from rafty_transports.kv_commands import READS, WRITES, Refusal
+
+CHUNK = 64 * 1024
+_PIECE = 256 * 1024
+"""Replies are sent in pieces of about this many bytes, so that many references to one large value stay references."""
+
+_BATCH_REQUESTS = 1024
+_BATCH_WEIGHT = 1024 * 1024
+_MGET_WEIGHT = _BATCH_WEIGHT // 16
+"""An answer of MGET is a copy, and a short request may ask for a large one: few of them share a batch."""
+
+LINGER_SECONDS = 0.25
+
+_IN_THEIR_TURN = frozenset((b"HELLO", b"INFO", b"RAFTY", b"QUIT", b"READONLY", b"READWRITE"))
+"""Answered only when all before them is: they show the state, or change how replies are made."""
+
+_WORDS_OF_HTTP = frozenset((b"POST", b"HOST:"))
+"""A browser that a foreign page makes talk to this port begins so; Redis hangs up, and so does this service."""
+
+_RAFTY = "ERR RAFTY knows STATUS, INDEX, READ, SESSION, MEMBERS, MEMBER, TRANSFER, LEASE, SNAPSHOT and BACKUP"
+
+
+class ServingNode(Protocol):
+    """What the service needs of a node; `rafty_transports.node.Node` has it."""
+
+    async def propose_many(self, commands: Sequence[bytes]) -> Sequence[bytes | ProposalError]:
+        """The results of these commands, in order; in place of a result, what became of a command without one."""
+        ...
+
+    async def propose_operations(self, commands: Sequence[bytes]) -> Sequence[bytes | ProposalError]:
+        """As `propose_many`, for operations of `rafty_core.sessions` among commands, which begin with other bytes."""
+        ...
+
+    async def read(self, mode: Literal["linearizable", "lease", "stale"] = ..., *, at_least: int = ...) -> int:
+        """Wait until the store of this node may be read in this way; the index that it has applied."""
+        ...
+
+    def status(self) -> Status:
+        """A read-only picture of the node, which is shown to clients."""
+        ...
+
+    def transfers(self) -> Sequence[Progress]:
+        """Snapshots that are on their way from and to the node."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What all clients of one service share. `describe` makes the text of INFO, `tell_status` that of RAFTY STATUS."""
+
+    node: ServingNode
+    machine: kv.KeyValueMachine
+    administration: Administration | None
+    password: bytes | None
+    send_timeout: float
+    describe: Callable[[], str]
+    tell_status: Callable[[], Awaitable[str]]
+
+
+class Connection:
+    """One client on this stream; `number` is the connection's, counted from 1."""
+
+    def __init__(self, served: Served, stream: SocketStream, number: int) -> None:
+        self._served = served
+        self._stream = stream
+        self._conversation = Conversation(number, served.password, served.describe)
+        self._parser = resp.RequestParser(None if self._conversation.admitted else resp.UNAUTHENTICATED)
+        self._replies: list[bytes | None] = []
+        self._batch: list[bytes] = []
+        self._reads = 0  # how many commands of the batch only read
+        self._operations: dict[int, kv_sessions.Translate] = {}  # by position in the batch, what belongs to sessions
+        self._weight = 0
+
+    async def run(self) -> None:
+        """Serve until the client leaves, or is to be hung up on."""
+        while not self._conversation.closing:
+            chunk = await self._stream.receive(CHUNK)
+            try:
+                await self._take(chunk)
+            except resp.RequestError as error:
+                self._conversation.closing = True
+                self._replies.append(resp.error(f"ERR {error}"))
+            await self._flush()
+        with anyio.move_on_after(LINGER_SECONDS):
+            await linger(self._stream)
+
+    async def _take(self, chunk: bytes) -> None:
+        """Make a reply, or a command for the store, of each request in this chunk."""
+        conversation = self._conversation
+        for request in self._parser.feed(chunk):
+            name = request[0].upper()
+            try:
+                conversation.check(name)
+                if (encode := WRITES.get(name)) is not None:
+                    if self._reads and conversation.read_mode == "stale":  # these need nobody, and shall not wait
+                        await self._flush()
+                    self._join(encode(request))
+                elif (encode := READS.get(name)) is not None:
+                    await self._read(name, encode(request))
+                else:
+                    await self._answer(name, request)
+            except Refusal as refusal:
+                self._add(resp.error(str(refusal)))
+            except ProposalError as stopped:
+                self._add(kv_commands.outcome_reply(stopped))
+            if conversation.closing:
+                return
+            if self._weight >= _BATCH_WEIGHT or len(self._replies) >= _BATCH_REQUESTS:
+                await self._flush()
+
+    def _join(self, command: bytes) -> None:
+        self._batch.append(command)
+        self._replies.append(None)
+        self._weight += len(command)
+
+    async def _read(self, name: bytes, command: bytes) -> None:
+        if self._conversation.read_mode == "stale" and len(self._batch) > self._reads:
+            await self._flush()
+        self._join(command)
+        self._reads += 1
+        if name == b"MGET":
+            self._weight += _MGET_WEIGHT
+
+    async def _answer(self, name: bytes, request: list[bytes]) -> None:
+        word = request[1].upper() if name == b"RAFTY" and len(request) > 1 else b""
+        if word == b"SESSION":
+            operation, translate = kv_sessions.encode(request)
+            self._operations[len(self._batch)] = translate
+            self._join(operation)
+            return
+        if name in _IN_THEIR_TURN:
+            await self._flush()
+        if name == b"RAFTY":
+            self._add(await self._of_rafty(word, request))
+            return
+        if name in _WORDS_OF_HTTP:
+            self._conversation.closing = True
+            return
+        self._add(self._conversation.answer(name, request))
+        if self._parser.limits is resp.UNAUTHENTICATED and self._conversation.admitted:
+            self._parser.limits = resp.RequestLimits()
+
+    async def _of_rafty(self, word: bytes, request: list[bytes]) -> bytes:
+        served = self._served
+        if word == b"STATUS" and len(request) == 2:
+            return resp.bulk((await served.tell_status()).encode())
+        if word == b"INDEX" and len(request) == 2:
+            return resp.integer(served.node.status().applied_index)
+        if word == b"READ" and len(request) > 2:
+            return self._conversation.read_as(request[2:])
+        reply = None
+        if served.administration is not None:
+            reply = await served.administration.answer(request, self._conversation)
+        if reply is None:
+            raise Refusal(_RAFTY)
+        return reply
+
+    def _add(self, reply: bytes) -> None:
+        self._replies.append(reply)
+        self._weight += len(reply)
+
+    async def _flush(self) -> None:
+        """Have the batch carried out, then send all replies in the order of the requests."""
+        replies = self._replies
+        if not replies:
+            return
+        outcomes = iter(await self._carry_out() if self._batch else ())
+        self._replies, self._weight = [], 0
+        piece: list[bytes] = []
+        size = 0
+        for reply in replies:
+            if reply is None:
+                reply = next(outcomes)
+            piece.append(reply)
+            size += len(reply)
+            if size >= _PIECE:
+                await self._send(b"".join(piece))
+                piece, size = [], 0
+        if piece:
+            await self._send(b"".join(piece))
+
+    async def _carry_out(self) -> list[bytes]:
+        """Read, or propose, what has gathered; one reply for each command."""
+        batch, operations, reads = self._batch, self._operations, self._reads
+        self._batch, self._operations, self._reads = [], {}, 0
+        node = self._served.node
+        outcomes: Sequence[bytes | ProposalError]
+        try:
+            if reads == len(batch):
+                conversation = self._conversation
+                await node.read(conversation.read_mode, at_least=conversation.at_least)
+                outcomes = self._served.machine.read(batch)
+            elif operations:
+                outcomes = _translated(await node.propose_operations(batch), operations)
+            else:
+                outcomes = await node.propose_many(batch)
+        except ProposalError as error:
+            outcomes = [error] * len(batch)
+        if len(outcomes) != len(batch):
+            raise RuntimeError(f"the node gave {len(outcomes)} outcomes for {len(batch)} commands")
+        if self._conversation.protocol == 3:
+            return [
+                resp.in_resp3(outcome) if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome)
+                for outcome in outcomes
+            ]
+        return [outcome if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome) for outcome in outcomes]
+
+    async def _send(self, data: bytes) -> None:
+        with anyio.move_on_after(self._served.send_timeout) as scope:
+            await self._stream.send(data)
+        if scope.cancelled_caught:
+            raise anyio.BrokenResourceError
+
+
+def _translated(
+    outcomes: Sequence[bytes | ProposalError], operations: dict[int, kv_sessions.Translate]
+) -> list[bytes | ProposalError]:
+    """The outcomes, with a reply in the place of each answer to an operation of a session."""
+    translated = list(outcomes)
+    for position, translate in operations.items():
+        outcome = translated[position]
+        if isinstance(outcome, bytes):
+            translated[position] = translate(outcome)
+    return translated
+
+
+async def linger(stream: SocketStream) -> None:
+    """End the replies and read on until the client ends too, or has sent a mebibyte more; the caller sets the deadline.
+
+    A socket closed with unread bytes makes the system discard what it has not delivered: the last reply.
+    """
+    await stream.send_eof()
+    total = 0
+    while total < 1024 * 1024:
+        try:
+            total += len(await stream.receive(CHUNK))
+        except anyio.EndOfStream:
+            return
