@@ -12,7 +12,6 @@ error, no task left, the store closed last.
 
 import dataclasses
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -25,25 +24,24 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from rafty_core.config import Config
-from rafty_core.events import Applied, Event, Persisted
+from rafty_core.events import Event, Persisted
 from rafty_core.explain import explain
 from rafty_core.messages import Message
 from rafty_core.outcomes import OutcomeUnknown, Stopped
 from rafty_core.output import (
-    Committed,
     LeaderChanged,
     MembershipChanged,
     Output,
     ProposalAnswer,
     ProtocolViolation,
     Removed,
-    Restore,
     SnapshotChanged,
 )
 from rafty_core.raft import Raft
-from rafty_core.sessions import LogClock, Sessions
+from rafty_core.sessions import Sessions
 from rafty_core.stable import Stable
 from rafty_core.status import Status
+from rafty_transports.applying import ApplyQueue
 from rafty_transports.calls import Calls
 from rafty_transports.compaction import SnapshotPolicy
 from rafty_transports.contacts import Contacts
@@ -117,7 +115,6 @@ class Node(NodeCalls):
         self._transport = transport
         self._machine = Machine(machine)
         self._sessions = machine if isinstance(machine, Sessions) else None
-        self._clock: LogClock | None = None
         self._random = random or Random()
         self._calls = Calls(self.config, timeout, most_waiting)
         self._requests = Requests()
@@ -134,12 +131,14 @@ class Node(NodeCalls):
             tell=self._tell,
             start=self._start,
         )
+        self._queue = ApplyQueue(
+            self._machine, store.snapshots, tell=self._tell, start=self._start, propose=self._propose_clock
+        )
         self._members = Members(store, transport)
         self._failure: BaseException | None = None
         self._stopping = False
         self._wake = anyio.Event()
         self._alarm = anyio.CancelScope()
-        self._to_apply: deque[Committed | Restore] = deque()
         self._happened: list[Event] = []
         self._persisted = 0
         self._leader_changed = anyio.Event()
@@ -322,7 +321,7 @@ class Node(NodeCalls):
                 if self._disk.persisted > self._persisted:
                     self._persisted = self._disk.persisted
                     events.append(Persisted(self._persisted))
-            events += self._apply_waiting()
+            events += self._queue.apply_waiting()
             if events or self._calls.waiting or self._requests.gathered:
                 self._step(events)
 
@@ -353,15 +352,16 @@ class Node(NodeCalls):
             events = [*events, *self._calls.take(), *self._requests.take_reads()]
         output = core.step(anyio.current_time(), *events)
         self._carry_out(output)
-        if output.apply and not self._to_apply and not self._machine.restoring and type(output.apply[0]) is Committed:
-            applied = self._apply(output.apply[0])
-            output.apply = output.apply[1:]
-            self._to_apply.extend(output.apply)
-            output = core.step(anyio.current_time(), applied)
-            self._carry_out(output)
-        if output.apply:  # more than one portion: let others run in between (fault F125)
-            self._to_apply.extend(output.apply)
-            self._wake.set()
+        if output.apply:
+            applied = self._queue.apply_at_once(output.apply)
+            if applied is None:
+                self._wake.set()
+            else:
+                output = core.step(anyio.current_time(), applied)
+                self._carry_out(output)
+                if output.apply:  # more than one portion: let others run in between (fault F125)
+                    self._queue.add(output.apply)
+                    self._wake.set()
         self._set_alarm(min(core.deadline, self._calls.first_expiry))
         self._snapshots.compact_if_due(core)
 
@@ -395,9 +395,7 @@ class Node(NodeCalls):
             if isinstance(notice, LeaderChanged):
                 self._leader_changed.set()
                 self._leader_changed = anyio.Event()
-                self._clock = None
-                if self._sessions is not None and status.role == "leader":
-                    self._clock = LogClock(self._sessions, anyio.current_time())
+                self._queue.leads(status.role == "leader")
             elif isinstance(notice, MembershipChanged | SnapshotChanged):
                 self._members.changed()
             elif isinstance(notice, Removed):
@@ -408,34 +406,9 @@ class Node(NodeCalls):
     async def _end_removed(self) -> None:
         raise RemovedFromCluster("it was removed from the cluster; its data directory cannot be used again")
 
-    # ---------------------------------------------------- the state machine
-
-    def _apply(self, committed: Committed) -> Applied:
-        """Carry out committed commands on the state machine, and let the log's clock go on (see `sessions`)."""
-        applied = self._machine.apply(committed)
-        if self._clock is not None:
-            entry = self._clock.due(anyio.current_time())
-            if entry is not None:
-                self._calls.join((entry,), len(entry), None)
-                self._wake.set()
-        return applied
-
-    def _apply_waiting(self) -> list[Applied]:
-        """Apply what waits, up to where the state machine must be restored first."""
-        applied = []
-        while self._to_apply and not self._machine.restoring:
-            portion = self._to_apply.popleft()
-            if isinstance(portion, Restore):
-                self._machine.restoring = True
-                self._start(partial(self._restore, portion))
-            else:
-                applied.append(self._apply(portion))
-        return applied
-
-    async def _restore(self, restore: Restore) -> None:
-        applied = await run_in_daemon(self._machine.restore, restore, self._store.snapshots)
-        self._machine.restoring = False
-        self._tell(applied)
+    def _propose_clock(self, entry: bytes) -> None:
+        self._calls.join((entry,), len(entry), None)
+        self._wake.set()
 
     async def _take_snapshot(self) -> SnapshotInfo:
         try:
