@@ -3,13 +3,16 @@
 Law: *whoever refuses says why in one sentence, and both sides know the sentence.*
 
 A connection carries messages one way, from the node that dialed. It says `Hello` (magic, protocol versions, cluster,
-itself, and whom it believes to have reached); the other answers `Welcome` (itself, and the highest version that both
-speak) or `Refusal`; the dialing node looks at the answer and says `Begin`, or refuses in its turn. The format of
-`Hello` is fixed for ever: whatever a later version adds stands behind the fields of today and is ignored.
+itself, whom it believes to have reached, and where itself is reached); the other answers `Welcome` (itself, and the
+highest version that both speak) or `Refusal`; the dialing node looks at the answer and says `Begin`, or refuses in its
+turn, or says `Farewell` if it only wanted to know who is there. The format of `Hello` is fixed for ever: whatever a
+later version adds stands behind the fields of today and is ignored.
 
 What is compared: the cluster id (nodes bootstrapped differently are different clusters), the group, the node id that
-was meant, whether the peer is known; and `admit` compares, durably, incarnation and boot (fault F130). A store that
-fails inside `admit` is not the peer's fault: its error leaves as it is.
+was meant, whether the peer was removed; and `admit` compares, durably, incarnation and boot (fault F130). A store that
+fails inside `admit` is not the peer's fault: its error leaves as it is. A refusal of a node that a committed
+configuration removed carries a code beside its sentence, so that a program too can tell: here that is
+`RemovedFromCluster`, and it is always said of this node itself (fault F66).
 """
 
 import struct
@@ -24,7 +27,7 @@ from anyio.abc import ByteStream
 from rafty_core.configuration import check_node_id
 from rafty_core.entries import LARGEST
 from rafty_transports.codec import VERSION
-from rafty_transports.interfaces import Identity, Refused
+from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.packing import DecodeError
 from rafty_transports.threads import OneEach
 
@@ -43,7 +46,13 @@ HANDSHAKE_SECONDS: Final = 5.0
 Admit: TypeAlias = Callable[[Identity], None]
 """Stores durably that this peer was met, or raises `Refused`. Blocking: it is called in a thread of its own."""
 
-_HELLO, _WELCOME, _BEGIN, _REFUSAL = 1, 2, 3, 4
+REMOVED: Final = "removed"
+"""The code of a refusal that says: a committed configuration removed you, and you never return as you are."""
+
+Check: TypeAlias = Callable[[Identity], None]
+"""Raises `Refused` for a peer that must not be heard, `RemovedFromCluster` for one that must be told so."""
+
+_HELLO, _WELCOME, _BEGIN, _REFUSAL, _FAREWELL = 1, 2, 3, 4, 5
 _PREFIX = struct.Struct(">4sHI")
 _GROUP = 0
 _LINGER_SECONDS = 0.5
@@ -53,42 +62,75 @@ class HandshakeFailed(Exception):
     """The connection ended, or kept silent, before both sides agreed; the text is one sentence."""
 
 
+class OnlyAsked(HandshakeFailed):
+    """The dialing node wanted to know who is here, and nothing else."""
+
+
+def all_pass(_: Identity) -> None:
+    """The `Check` that refuses nobody."""
+
+
 async def dial(
-    stream: ByteStream, mine: Identity, peer: str, admission: "Admission", *, seconds: float = HANDSHAKE_SECONDS
+    stream: ByteStream,
+    mine: Identity,
+    peer: str,
+    admission: "Admission",
+    *,
+    check: Check = all_pass,
+    seconds: float = HANDSHAKE_SECONDS,
 ) -> Identity:
     """Open a connection that this node dialed in order to reach `peer`; return who answered.
 
-    Raises `Refused` with the reason if either side refuses, `HandshakeFailed` if the other side ends the connection,
-    keeps silent for `seconds`, or is no node of rafty. Does not close `stream`.
+    Raises `Refused` with the reason if either side refuses, `RemovedFromCluster` if the other side says that this node
+    was removed, `HandshakeFailed` if the other side ends the connection, keeps silent for `seconds`, or is no node of
+    rafty. Does not close `stream`.
     """
     with anyio.move_on_after(seconds):
-        await _send(stream, _hello(mine, peer))
-        reply = await _Reader(stream).read(f"the node that was dialed as {peer}")
-        if reply[0] == _REFUSAL:
-            raise Refused(_text(reply, 1))
+        reply = await _greet(stream, mine, peer)
         try:
             theirs = _check_welcome(reply, mine, peer)
+            check(theirs)
             await admission.ask(theirs)
         except Refused as refusal:
-            await _refuse(stream, str(refusal))
-            raise
+            await _refuse(stream, refusal)
+            raise Refused(str(refusal)) from refusal
         await _send(stream, [_BEGIN])
         return theirs
     raise HandshakeFailed(f"{peer} did not finish the handshake within {seconds:g} s")
 
 
+async def identify(stream: ByteStream, mine: Identity, peer: str, *, seconds: float = HANDSHAKE_SECONDS) -> Identity:
+    """Ask on a connection that this node dialed who is there: it must be `peer`, of this cluster. Nobody is admitted.
+
+    Raises as `dial` does. Does not close `stream`.
+    """
+    with anyio.move_on_after(seconds):
+        theirs = _check_welcome(await _greet(stream, mine, peer), mine, peer)
+        await _send(stream, [_FAREWELL])
+        return theirs
+    raise HandshakeFailed(f"{peer} did not finish the handshake within {seconds:g} s")
+
+
+async def _greet(stream: ByteStream, mine: Identity, peer: str) -> list[Any]:
+    await _send(stream, _hello(mine, peer))
+    reply = await _Reader(stream).read(f"the node that was dialed as {peer}")
+    if reply[0] == _REFUSAL:
+        raise _refusal(reply)
+    return reply
+
+
 async def answer(
     stream: ByteStream,
     mine: Identity,
-    check: Callable[[Identity], None],
+    check: Check,
     admission: "Admission",
     *,
     seconds: float = HANDSHAKE_SECONDS,
 ) -> tuple[Identity, bytes]:
     """Open a connection that this node accepted; return who dialed, and what came in behind the handshake.
 
-    `check` is asked first, and raises `Refused` for a peer that is not known here. Raises as `dial` does; the
-    exception's `peer` is the id that the dialing node gave itself, or None.
+    `check` is asked first. Raises as `dial` does, and `OnlyAsked`; the `peer` of a `RefusedPeer` is the id that the
+    dialing node gave itself, or None.
     """
     peer: str | None = None
     with anyio.move_on_after(seconds):
@@ -96,22 +138,28 @@ async def answer(
         try:
             hello = await reader.read("the dialing node")
             _check_versions(hello)
-            theirs = _identity(hello, 4)
+            theirs = _identity(hello, 4, address=10)
             peer = theirs.node_id
             _check_hello(hello, theirs, mine)
             check(theirs)
             await admission.ask(theirs)
         except Refused as refusal:
-            await _refuse(stream, str(refusal))
+            await _refuse(stream, refusal)
             raise RefusedPeer(str(refusal), peer) from refusal
-        await _send(stream, [_WELCOME, VERSION, *_names(mine)])
-        begin = await reader.read(f"{peer}")
-        if begin[0] == _REFUSAL:
-            raise RefusedPeer(_text(begin, 1), peer)
-        if begin[0] != _BEGIN:
-            raise HandshakeFailed(f"{peer} broke the handshake: it did not begin")
+        await _send(stream, [_WELCOME, VERSION, *_names(mine), mine.address[:TEXT_LIMIT]])
+        _check_begin(await reader.read(f"{peer}"), peer)
         return theirs, reader.rest
     raise HandshakeFailed(f"{peer or 'a connection'} did not finish the handshake within {seconds:g} s")
+
+
+def _check_begin(begin: list[Any], peer: str) -> None:
+    if begin[0] == _REFUSAL:
+        refusal = _refusal(begin)
+        raise refusal if isinstance(refusal, RemovedFromCluster) else RefusedPeer(str(refusal), peer)
+    if begin[0] == _FAREWELL:
+        raise OnlyAsked(f"{peer} asked who is here")
+    if begin[0] != _BEGIN:
+        raise HandshakeFailed(f"{peer} broke the handshake: it did not begin")
 
 
 class Admission:
@@ -152,7 +200,7 @@ def _names(identity: Identity) -> list[Any]:
 
 
 def _hello(mine: Identity, peer: str) -> list[Any]:
-    return [_HELLO, VERSION, VERSION, _GROUP, *_names(mine), peer]
+    return [_HELLO, VERSION, VERSION, _GROUP, *_names(mine), peer, mine.address[:TEXT_LIMIT]]
 
 
 def _check_versions(hello: list[Any]) -> None:
@@ -180,7 +228,7 @@ def _check_welcome(reply: list[Any], mine: Identity, peer: str) -> Identity:
         raise Refused(f"what answers at the address of {peer} broke the handshake: it neither welcomes nor refuses")
     if reply[1] != VERSION:
         raise Refused(f"{peer} chose protocol version {reply[1]!r:.20}, and {mine.node_id} speaks only {VERSION}")
-    theirs = _identity(reply, 2)
+    theirs = _identity(reply, 2, address=7)
     _check_cluster(mine, theirs)
     if theirs.node_id != peer:
         raise Refused(f"{mine.node_id} dialed {peer} and reached {theirs.node_id}: an address is wrong")
@@ -193,23 +241,25 @@ def _check_cluster(one: Identity, other: Identity) -> None:
     one, other = sorted((one, other), key=lambda identity: identity.node_id)  # the same sentence in both directions
     text = f"{one.node_id} belongs to cluster {one.cluster_id}, {other.node_id} to cluster {other.cluster_id}"
     same_name = one.cluster_id.rpartition(".")[0] == other.cluster_id.rpartition(".")[0]
-    if same_name and one.bootstrap != other.bootstrap:
+    if same_name and one.bootstrap and other.bootstrap and one.bootstrap != other.bootstrap:  # who joined has none
         text += f": {difference(one.bootstrap, other.bootstrap)}"
     raise Refused(text)
 
 
-def _identity(fields: list[Any], start: int) -> Identity:
+def _identity(fields: list[Any], start: int, address: int) -> Identity:
+    """Who a peer says that it is, in the fields from `start` on; and where it is reached, in the field `address`."""
     cluster_id, node_id, incarnation, boot, bootstrap = fields[start : start + 5]
+    reached = fields[address] if len(fields) > address else ""
     try:
         check_node_id(node_id)
     except ValueError as error:
         raise Refused(f"a peer gives itself no legal name: {error}") from error
-    texts = (cluster_id, incarnation, bootstrap)
+    texts = (cluster_id, incarnation, bootstrap, reached)
     if not all(type(text) is str and len(text) <= TEXT_LIMIT for text in texts):
-        raise Refused(f"{node_id} gives a cluster id, an incarnation or an initial configuration that is no text")
+        raise Refused(f"{node_id} gives a cluster id, an incarnation, an address or a configuration that is no text")
     if type(boot) is not int or not 0 <= boot <= LARGEST:
         raise Refused(f"{node_id} gives a boot that is no number: {boot!r:.40}")
-    return Identity(cluster_id, node_id, incarnation, boot, bootstrap)
+    return Identity(cluster_id, node_id, incarnation, boot, bootstrap, reached)
 
 
 def _text(fields: list[Any], position: int) -> str:
@@ -225,11 +275,17 @@ async def _send(stream: ByteStream, fields: list[Any]) -> None:
         raise HandshakeFailed("the other side ended the connection during the handshake") from error
 
 
-async def _refuse(stream: ByteStream, reason: str) -> None:
+def _refusal(fields: list[Any]) -> Refused:
+    removed = len(fields) > 2 and fields[2] == REMOVED
+    return (RemovedFromCluster if removed else Refused)(_text(fields, 1))
+
+
+async def _refuse(stream: ByteStream, refusal: Refused) -> None:
     """Say why, and wait a moment for the other side to hang up: a reset would destroy the reason on its way."""
     with anyio.move_on_after(_LINGER_SECONDS):
         try:
-            await _send(stream, [_REFUSAL, reason[:TEXT_LIMIT]])
+            code = [REMOVED] if isinstance(refusal, RemovedFromCluster) else []
+            await _send(stream, [_REFUSAL, str(refusal)[:TEXT_LIMIT], *code])
             for _ in range(64):
                 await stream.receive(1024)
         except (HandshakeFailed, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):

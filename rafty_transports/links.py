@@ -58,6 +58,12 @@ class Limits:
     """Pause before the second attempt to connect; it doubles with each further one."""
     backoff_last: float = 1.0
     """Longest pause between attempts to connect."""
+    guests: int = 64
+    """Peers that are heard though they are no members, at most."""
+    guest_silence: float = 60.0
+    """A guest that says nothing for this long is forgotten."""
+    farewell: float = 10.0
+    """A peer that was removed keeps its connections for this long, so that the leader can tell it."""
 
 
 class _Pulse:
@@ -107,11 +113,13 @@ async def _watch_sending(outbox: Outbox, pulse: _Pulse, limits: Limits, tasks: T
     tasks.cancel_scope.cancel()
 
 
-async def receive_side(stream: ByteStream, rest: bytes, sender: str, to: str, inbox: Inbox, limits: Limits) -> str:
+async def receive_side(
+    stream: ByteStream, rest: bytes, sender: str, to: str, inbox: Inbox, limits: Limits, note: Callable[[float], None]
+) -> str:
     """Receive messages of `sender` to `to` into the inbox until the connection ends; say how it ended.
 
-    `rest` is what came in behind the handshake. Raises `DecodeError` for a frame that is none, and for a message with
-    another sender or destination than the handshake said (fault F130).
+    `rest` is what came in behind the handshake. `note` is told when messages came. Raises `DecodeError` for a
+    frame that is none, and for a message with another sender or destination than the handshake said (fault F130).
     """
     pulse = _Pulse()
     ends = ["the peer ended the connection"]
@@ -120,7 +128,7 @@ async def receive_side(stream: ByteStream, rest: bytes, sender: str, to: str, in
         tasks.start_soon(_watch_receiving, stream, pulse, limits, tasks, ends)
         splitter = FrameSplitter()
         try:
-            chunk, size = rest, 0
+            chunk, size, heard = rest, 0, anyio.current_time()
             while True:
                 messages: list[Travelling] = []
                 size += len(chunk)
@@ -128,12 +136,13 @@ async def receive_side(stream: ByteStream, rest: bytes, sender: str, to: str, in
                     _read(splitter, chunk, sender, to, messages)
                 finally:
                     if messages:
+                        note(heard)
                         pulse.heard = None
                         await inbox.put(messages, size)
                         size = 0
                         pulse.heard = anyio.current_time()
                 chunk = await stream.receive(RECEIVE_BYTES)
-                pulse.heard = anyio.current_time()
+                pulse.heard = heard = anyio.current_time()
         except ENDED:
             pass
         except DecodeError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from rafty_transports.interfaces import Identity
 from rafty_transports.links import Limits
 from rafty_transports.queues import Outbox
 
@@ -22,6 +23,7 @@ class PeerStatus:
 
     connected  messages can leave for it now
     accepted   messages can come from it now
+    guest      it is no member, but its handshake was right
     refusal    why the last handshake with it was refused, by either side; None if the last one was not
     trouble    why there is no connection to it, or None
     dropped    messages to it that were dropped, since this transport was opened
@@ -30,6 +32,7 @@ class PeerStatus:
     address: str
     connected: bool
     accepted: bool
+    guest: bool
     refusal: str | None
     trouble: str | None
     dropped: int
@@ -38,19 +41,31 @@ class PeerStatus:
 class AcceptedConnection:
     """An incoming connection that has agreed: what is needed to end it, and to know that it has ended."""
 
-    def __init__(self, boot: int) -> None:
-        self.boot = boot
+    def __init__(self, peer: Identity) -> None:
+        self.incarnation = peer.incarnation
+        self.boot = peer.boot
         self.scope = anyio.CancelScope()
         self.ended = anyio.Event()
 
 
 class Peer:
-    """State of one peer. `attempt` covers one attempt to connect, the connection, and the pause that follows."""
+    """State of one peer. `attempt` covers one attempt to connect, the connection, and the pause that follows.
 
-    def __init__(self, node_id: str, address: str, limits: Limits) -> None:
+    member       dialed as long as it is one; a guest is dialed when there is something to be sent
+    incarnation  of whom a handshake was right with last; "" if none was
+    noticed      when a guest said something last, on the clock of the event loop; None before anybody looked
+    gone         since when it is known that it was removed; None if it was not
+    """
+
+    def __init__(self, node_id: str, limits: Limits, *, member: bool) -> None:
         self.id = node_id
-        self.address = address
+        self.address = ""
+        self.member = member
+        self.incarnation = ""
+        self.noticed: float | None = None
+        self.gone: float | None = None
         self.outbox = Outbox(limits.outbox_messages, limits.outbox_bytes)
+        self.outbox.holding = False
         self.accepted: AcceptedConnection | None = None
         self.attempt = anyio.CancelScope()
         self.reported = False
@@ -61,15 +76,37 @@ class Peer:
     @property
     def status(self) -> PeerStatus:
         """The picture of now."""
-        refusal = self._refusals.get(DIALED) or self._refusals.get(ACCEPTED)
         return PeerStatus(
             address=self.address,
             connected=self.outbox.connected,
             accepted=self.accepted is not None,
-            refusal=refusal,
+            guest=not self.member,
+            refusal=self.refusal,
             trouble=self.trouble,
             dropped=self.outbox.dropped,
         )
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the last handshake was refused, in either direction; None if none was."""
+        return self._refusals.get(DIALED) or self._refusals.get(ACCEPTED)
+
+    def move(self, address: str) -> None:
+        """From now on it is reached at this address ("": nowhere); a connection to another one is ended."""
+        if address != self.address:
+            self.address = address
+            self.outbox.holding = address != ""
+            self.attempt.cancel()
+
+    def note(self, now: float) -> None:
+        """It said something."""
+        self.noticed = now
+
+    def end(self) -> None:
+        """End its connections, in both directions."""
+        self.attempt.cancel()
+        if self.accepted is not None:
+            self.accepted.scope.cancel()
 
     async def heard(self) -> None:
         """Wait until this peer comes to us: then it is back, and there is no reason to wait longer before dialing."""
@@ -80,11 +117,25 @@ class Peer:
         """End the pause before the next attempt to connect, if there is one now."""
         self._heard.set()
 
-    def agreed(self, direction: str) -> None:
-        """A handshake in this direction was right."""
+    def agreed(self, direction: str, theirs: Identity) -> None:
+        """A handshake in this direction was right.
+
+        What waits for an earlier incarnation is not for this one, and that one's connections end (fault F73).
+        """
         self._refusals.pop(direction, None)
+        if self.incarnation not in ("", theirs.incarnation):
+            self.outbox.clear()
+            if direction == ACCEPTED:
+                self.attempt.cancel()
+            elif self.accepted is not None:
+                self.accepted.scope.cancel()
+        self.incarnation = theirs.incarnation
         if direction == DIALED:
             self.trouble = None
+
+    def drained(self) -> None:
+        """All that waited was sent: the next loss is news."""
+        self.reported = False
 
     def refused(self, direction: str, reason: str) -> None:
         """A handshake in this direction was refused, by either side."""

@@ -4,30 +4,30 @@ Law: *a peer that is slow, away or hostile costs this node a bounded amount of m
 
 A node dials each of its peers and sends on that connection alone; what a peer sends comes in on the connection that the
 peer dialed. So no two nodes argue about which of two connections to keep, and a lost connection is always found out by
-the node that has something to send. Opening a connection is `handshake`, using it is `links`, waiting is `queues`:
-nothing there knows of TCP. A new connection of a peer ends its older one before anything is read from it, so that what
-was buffered for the older one is not read after it (faults F122, F123).
+the node that has something to send. Who is a peer is `roster`, opening a connection is `dialing` and `handshake`, using
+it is `links`, waiting is `queues`. Here is the side that accepts. A new connection of a peer ends its older one before
+anything is read from it, so that what was buffered for the older one is not read after it (faults F122, F123).
 """
 
 import logging
-import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream, TaskGroup
 
-from rafty_core.configuration import check_node_id
+from rafty_core.configuration import Member
 from rafty_core.events import PeerUnreachable
-from rafty_core.messages import Message
-from rafty_transports.handshake import Admission, Admit, HandshakeFailed, RefusedPeer, answer, dial
-from rafty_transports.interfaces import Identity, Refused
-from rafty_transports.links import Limits, receive_side, send_side
+from rafty_transports.dialing import Dialer
+from rafty_transports.handshake import Admission, Admit, HandshakeFailed, OnlyAsked, RefusedPeer, answer
+from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster, Travelling
+from rafty_transports.links import Limits, receive_side
 from rafty_transports.packing import DecodeError
-from rafty_transports.peers import ACCEPTED, DIALED, AcceptedConnection, Peer, PeerStatus
+from rafty_transports.peers import ACCEPTED, AcceptedConnection, Peer, PeerStatus
 from rafty_transports.queues import Inbox, Incoming
-from rafty_transports.reaching import reach
+from rafty_transports.reaching import split_address as split_address
+from rafty_transports.roster import Roster
 
 logger = logging.getLogger(__name__)
 
@@ -37,21 +37,25 @@ class TransportError(OSError):
 
 
 class TcpTransport:
-    """A `Transport` over TCP.
+    """A `Transport` over TCP, and a `MembersTransport`.
 
-    `identity` is this node. `peers` maps the ids of the others to "host:port"; names are resolved at each connection.
-    `listen` is "host:port"; port 0 lets the system choose, and `address` tells what it chose. `admit` is called in
-    a thread of its own before a message of a peer counts; it raises `Refused` for one that must not be heard. Another
-    error of it is fatal and leaves the iteration as `TransportError`. `limits` are bounds and times.
+    `identity` is this node; its `address`, if it has one, is where others that do not know it yet answer it. `peers`
+    maps the ids of the others to "host:port"; names are resolved at each connection. They are peers until `set_members`
+    tells of others. `listen` is "host:port"; port 0 lets the system choose, and `address` tells what it chose. `admit`
+    is called in a thread of its own before a message of a peer counts; it raises `Refused` for one that must not be
+    heard. Another error of it is fatal and leaves the iteration as `TransportError`. `limits` are bounds and times.
 
     Opening raises `TransportError` if the address cannot be listened on. Leaving always ends soon, whatever peers do,
     and leaves no task and no socket; what was queued is dropped. Not for a second use.
 
-    `strangers_refused`, `bad_frames` and `unaddressed` count connections that no known peer opened, connections closed
-    for what came on them, and messages to unknown nodes; `peers()` tells the rest.
+    A peer may say that this node was removed from the cluster for ever: `removed` is the sentence then, and the
+    iteration ends with `RemovedFromCluster`.
 
-    Not promised, besides what `Transport` does not: that a peer is who it says (that takes TLS), or that anybody but
-    the peers named here, and by `set_peer`, is heard.
+    `strangers_refused`, `bad_frames` and `unaddressed` count connections that were refused before they were a peer's,
+    connections closed for what came on them, and messages to unknown nodes; `peers()` tells the rest.
+
+    Not promised, besides what `Transport` does not: that a peer is who it says (that takes TLS), or that only members
+    are heard: see `roster`.
     """
 
     def __init__(
@@ -67,12 +71,16 @@ class TcpTransport:
         self.strangers_refused = 0
         self.bad_frames = 0
         self.unaddressed = 0
+        self.removed: str | None = None
         self._listen = listen
         self._admission = Admission(admit)
         self._limits = limits or Limits()
-        self._random = random.Random()
         self._inbox = Inbox(self._limits.inbox_bytes)
-        self._peers: dict[str, Peer] = {}
+        self._roster = Roster(identity, self._limits, self._arrive)
+        self._peers = self._roster.peers
+        self._dialer = Dialer(
+            *(identity, self._roster, self._admission, self._limits), report=self._report, removed=self._learn_removal
+        )
         self._listeners: Sequence[SocketListener] = ()
         self._tasks: TaskGroup | None = None
         self._opened = False
@@ -99,28 +107,25 @@ class TcpTransport:
     def set_peer(self, node_id: str, address: str) -> None:
         """Add a peer, or change its address. A connection to another address than this is ended.
 
-        Raises `ValueError` for an id or an address that is none, or if the id is this node's own.
+        For those who do without `set_members`. Raises `ValueError` for an id or an address that is none, or if the id
+        is this node's own.
         """
-        check_node_id(node_id)
         split_address(address)
-        if node_id == self.identity.node_id:
-            raise ValueError(f"{node_id} is this node, and no peer of itself")
-        peer = self._peers.get(node_id)
-        if peer is None:
-            peer = self._peers[node_id] = Peer(node_id, address, self._limits)
-            self._unknown.discard(node_id)
-            self._start(self._keep_connected, peer)
-        elif peer.address != address:
-            peer.address = address
-            peer.attempt.cancel()
+        self._roster.name(node_id, address)
 
-    def remove_peer(self, node_id: str) -> None:
-        """Forget a peer and end its connections; nothing happens if it is unknown."""
-        peer = self._peers.pop(node_id, None)
-        if peer is not None:
-            peer.attempt.cancel()
-            if peer.accepted is not None:
-                peer.accepted.scope.cancel()
+    def set_members(self, members: Sequence[Member], removed: Iterable[Member]) -> None:
+        """See `MembersTransport.set_members`.
+
+        A member without an address keeps the one that is known of it. A peer that is no member any more is a guest from
+        now on. Without any member (this node only joins) the peers stay as they are.
+        """
+        self._roster.follow(members, removed)
+
+    async def identify(self, node_id: str, address: str) -> Identity:
+        """See `MembersTransport.identify`. Takes a bounded time; nobody is admitted, and no connection stays."""
+        if node_id == self.identity.node_id:
+            return self.identity
+        return await self._dialer.identify(node_id, address)
 
     async def __aenter__(self) -> Self:
         if self._opened:
@@ -139,7 +144,8 @@ class TcpTransport:
         for listener in self._listeners:
             self._start(self._accept, listener)
         for peer in self._peers.values():
-            self._start(self._keep_connected, peer)
+            self._start(self._dialer.keep_connected, peer)
+        self._start(self._tidy)
         return self
 
     async def __aexit__(
@@ -157,7 +163,7 @@ class TcpTransport:
                 for listener in listeners:
                     await anyio.aclose_forcefully(listener)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Travelling) -> None:
         """See `Transport.send`."""
         peer = self._peers.get(message.to)
         if peer is not None:
@@ -187,59 +193,24 @@ class TcpTransport:
             failure.__cause__ = error
             self._inbox.close(failure)
 
+    def _arrive(self, peer: Peer) -> None:
+        self._unknown.discard(peer.id)
+        self._start(self._dialer.keep_connected, peer)
+
+    async def _tidy(self) -> None:
+        while True:
+            await anyio.sleep(min(self._limits.farewell, self._limits.guest_silence) / 4)
+            self._roster.tidy(anyio.current_time())
+
+    def _learn_removal(self, removal: RemovedFromCluster) -> None:
+        self.removed = str(removal)
+        self._inbox.close(removal)
+
     def _report(self, peer: Peer) -> None:
         """Tell the core once that messages to this peer were lost, until its outbox has been emptied again."""
         if not peer.reported:
             peer.reported = True
             self._inbox.add([PeerUnreachable(peer.id)], 0)
-
-    # The side that dials.
-
-    async def _keep_connected(self, peer: Peer) -> None:
-        pause = self._limits.backoff_first
-        while self._peers.get(peer.id) is peer:
-            with anyio.CancelScope() as peer.attempt:  # a new address ends it, and the pause behind it
-                try:
-                    if await self._connect(peer):
-                        pause = self._limits.backoff_first
-                finally:
-                    peer.outbox.connected = False
-                    peer.outbox.clear()  # stale when a connection exists again; Raft sends anew (fault F123)
-                    self._report(peer)
-                with anyio.move_on_after(pause * self._random.uniform(0.5, 1.0)):
-                    await peer.heard()
-                pause = min(2 * pause, self._limits.backoff_last)
-
-    async def _connect(self, peer: Peer) -> bool:
-        """Connect and send until the connection ends; whether a handshake succeeded."""
-        host, port = split_address(peer.address)
-        stream: SocketStream | None = None
-        agreed = False
-        try:
-            limits = self._limits
-            stream = await reach(host, port, resolving=limits.handshake, connecting=limits.connect)
-            await dial(stream, self.identity, peer.id, self._admission, seconds=self._limits.handshake)
-            agreed = True
-            peer.agreed(DIALED)
-            peer.outbox.connected = True
-            peer.failed(await send_side(stream, peer.outbox, self._limits, lambda: self._drained(peer)))
-        except Refused as refusal:
-            peer.refused(DIALED, str(refusal))
-        except HandshakeFailed as failure:
-            peer.failed(str(failure))
-        except (OSError, UnicodeError) as error:
-            if stream is not None:  # nothing but `admit` raises these once there is a connection: not the peer's fault
-                raise
-            peer.failed(f"cannot connect to {peer.address}: {str(error.__cause__ or error) or 'no answer'}")
-        finally:
-            if stream is not None:
-                await anyio.aclose_forcefully(stream)
-        return agreed
-
-    def _drained(self, peer: Peer) -> None:
-        peer.reported = False
-
-    # The side that accepts.
 
     async def _accept(self, listener: SocketListener) -> None:
         while True:
@@ -259,12 +230,14 @@ class TcpTransport:
     async def _serve(self, stream: SocketStream) -> None:
         peer: Peer | None = None
         try:
-            theirs, rest = await self._answer(stream)
-            peer = self._peers.get(theirs.node_id)
-            if peer is not None:  # it may have been removed in the meantime
-                await self._receive(stream, peer, theirs, rest)
+            peer, theirs, rest = await self._answer(stream)
+            await self._receive(stream, peer, theirs, rest)
+        except RemovedFromCluster as removal:
+            self._learn_removal(removal)
         except RefusedPeer as refusal:
             self._note_refusal(refusal)
+        except OnlyAsked:
+            pass
         except HandshakeFailed as failure:
             self._note_stranger(str(failure))
         except DecodeError as error:
@@ -274,35 +247,31 @@ class TcpTransport:
             self._connections -= 1
             await anyio.aclose_forcefully(stream)
 
-    async def _answer(self, stream: SocketStream) -> tuple[Identity, bytes]:
+    async def _answer(self, stream: SocketStream) -> tuple[Peer, Identity, bytes]:
         self._handshakes += 1
+        check, seconds = self._roster.check, self._limits.handshake
         try:
-            return await answer(stream, self.identity, self._check, self._admission, seconds=self._limits.handshake)
+            theirs, rest = await answer(stream, self.identity, check, self._admission, seconds=seconds)
         finally:
             self._handshakes -= 1
-
-    def _check(self, theirs: Identity) -> None:
-        mine = self.identity.node_id
-        if theirs.node_id == mine:
-            raise Refused(f"a node calls itself {mine}, as the node that it dialed does: two nodes have one name")
-        peer = self._peers.get(theirs.node_id)
-        if peer is None:
-            raise Refused(f"{theirs.node_id} is unknown to {mine}, whose peers are {', '.join(self._peers) or 'none'}")
-        if peer.accepted is not None and peer.accepted.boot > theirs.boot:
-            raise Refused(
-                f"{theirs.node_id} is connected to {mine} in boot {peer.accepted.boot}, this is {theirs.boot}"
-            )
+        try:
+            return self._roster.meet(theirs), theirs, rest
+        except Refused as refusal:  # the members have changed since it was checked
+            raise RefusedPeer(str(refusal), theirs.node_id) from refusal
 
     async def _receive(self, stream: SocketStream, peer: Peer, theirs: Identity, rest: bytes) -> None:
         while (older := peer.accepted) is not None:
             older.scope.cancel()
             await older.ended.wait()
-        peer.accepted = connection = AcceptedConnection(theirs.boot)
-        peer.agreed(ACCEPTED)
+        if self._peers.get(peer.id) is not peer:
+            return  # forgotten in the meantime
+        peer.accepted = connection = AcceptedConnection(theirs)
+        peer.agreed(ACCEPTED, theirs)
+        peer.note(anyio.current_time())
         peer.hurry()
         try:
             with connection.scope:
-                await receive_side(stream, rest, peer.id, self.identity.node_id, self._inbox, self._limits)
+                await receive_side(stream, rest, peer.id, self.identity.node_id, self._inbox, self._limits, peer.note)
         finally:
             if peer.accepted is connection:
                 peer.accepted = None
@@ -320,11 +289,3 @@ class TcpTransport:
         if reason != self._last_stranger:
             self._last_stranger = reason
             logger.warning("incoming connection refused: %s", reason)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of "host:port" or "[host]:port"; the host may be empty. Raises `ValueError` if it is neither."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"an address is host:port, not {address!r:.100}")
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -35,7 +35,6 @@ pytestmark = pytest.mark.anyio
     [
         (identity("n1", cluster_id="bank.0123"), "n1 belongs to cluster bank.0123, n2 to cluster shop.0123"),
         (identity("n1", cluster_id="shop.4567", bootstrap="n1,n2"), f"one was bootstrapped with n1,n2, .* {BOOTSTRAP}"),
-        (identity("n9"), "n9 is unknown to n2"),
         (identity("n2"), "two nodes have one name"),
     ],
 )

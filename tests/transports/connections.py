@@ -1,5 +1,6 @@
 """What tests of connections share: names, waiting with a deadline, and peers that do not keep the rules."""
 
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -7,23 +8,31 @@ import anyio
 from anyio.abc import SocketStream
 
 from rafty_core.events import PeerUnreachable
-from rafty_core.messages import Heartbeat, Message
+from rafty_core.messages import Heartbeat
 from rafty_transports.handshake import Admission, dial
-from rafty_transports.interfaces import Identity, Transport
+from rafty_transports.interfaces import Identity, Transport, Travelling
 from rafty_transports.links import Limits
 from rafty_transports.tcp import TcpTransport, split_address
 
 QUICK = Limits(handshake=2.0, keep_alive=0.05, idle=5.0, backoff_first=0.01, backoff_last=0.05)
+FORGETFUL = Limits(
+    keep_alive=0.05, idle=5.0, backoff_first=0.01, backoff_last=0.05, guests=3, guest_silence=0.4, farewell=0.4
+)
 ANYWHERE = "127.0.0.1:0"
 NOWHERE = "127.0.0.1:1"
 BOOTSTRAP = "n1,n2,n3"
 
 
 def identity(
-    node_id: str, cluster_id: str = "shop.0123", incarnation: str = "", boot: int = 1, bootstrap: str = BOOTSTRAP
+    node_id: str,
+    cluster_id: str = "shop.0123",
+    incarnation: str = "",
+    boot: int = 1,
+    bootstrap: str = BOOTSTRAP,
+    address: str = "",
 ) -> Identity:
     """The identity of a node of the cluster that all tests use."""
-    return Identity(cluster_id, node_id, incarnation or f"incarnation-{node_id}", boot, bootstrap)
+    return Identity(cluster_id, node_id, incarnation or f"incarnation-{node_id}", boot, bootstrap, address)
 
 
 def admit_all(_: Identity) -> None:
@@ -42,9 +51,9 @@ async def until(condition: Callable[[], object], seconds: float = 8.0) -> None:
             await anyio.sleep(0.005)
 
 
-async def messages_of(transport: Transport, count: int, seconds: float = 8.0) -> list[Message]:
+async def messages_of(transport: Transport, count: int, seconds: float = 8.0) -> list[Travelling]:
     """The next `count` messages that come in, without what is said of peers."""
-    got: list[Message] = []
+    got: list[Travelling] = []
     with anyio.fail_after(seconds):
         async for items in transport:
             got += [item for item in items if not isinstance(item, PeerUnreachable)]
@@ -76,6 +85,22 @@ def rounds(messages: Sequence[object]) -> list[int]:
 def node(node_id: str, peers: dict[str, str], limits: Limits = QUICK, listen: str = ANYWHERE) -> TcpTransport:
     """A transport of this node that admits everybody."""
     return TcpTransport(identity(node_id), peers, listen, admit=admit_all, limits=limits)
+
+
+def free_address() -> str:
+    """An address on which nobody listens, for a node that must know its own before it starts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def reachable(
+    node_id: str, peers: dict[str, str] | None = None, *, limits: Limits = QUICK, incarnation: str = "", boot: int = 1
+) -> TcpTransport:
+    """A transport of a node that says where it is reached, and admits everybody. It joined: no bootstrap."""
+    address = free_address()
+    mine = identity(node_id, incarnation=incarnation, boot=boot, bootstrap="", address=address)
+    return TcpTransport(mine, peers or {}, address, admit=admit_all, limits=limits)
 
 
 @asynccontextmanager

@@ -1,0 +1,158 @@
+"""Whom a transport with connections talks to: members, guests, and those who were removed for ever.
+
+Law: *whoever keeps to the handshake is heard, but those whom a committed configuration removed, and they are told.*
+
+A node's configuration may be older than the one that its peers live in. Its next leader, or the candidate that needs
+its vote, may be a node of which it has never heard (faults F24, F141): so a peer that is no member is a guest, heard
+and answered, but not sought out. Guests are few and are forgotten when they fall silent. A node that joins has guests
+alone until its first configuration arrives.
+
+A removed pair of id and incarnation never returns (fault F73), and learns here that it was removed if the leader could
+not tell it (fault F66). Nothing in this module waits or knows of sockets.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from rafty_core.configuration import Member, check_node_id
+from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
+from rafty_transports.links import Limits
+from rafty_transports.peers import Peer
+
+logger = logging.getLogger(__name__)
+
+
+class Roster:
+    """The peers of one node, in `peers` by id. `arrived` is called with each new one."""
+
+    def __init__(self, mine: Identity, limits: Limits, arrived: Callable[[Peer], None]) -> None:
+        self.peers: dict[str, Peer] = {}
+        self._mine = mine
+        self._limits = limits
+        self._arrived = arrived
+        self._removed: dict[str, set[str]] = {}
+
+    def name(self, node_id: str, address: str) -> None:
+        """This is a peer, to be dialed at this address ("": the one that is known). Raises `ValueError` for no id."""
+        check_node_id(node_id)
+        if node_id == self._mine.node_id:
+            raise ValueError(f"{node_id} is this node, and no peer of itself")
+        peer = self.peers.get(node_id) or self._add(node_id, member=True)
+        if not peer.member:
+            peer.member = True
+            if not peer.outbox.connected:
+                peer.attempt.cancel()  # it waits for something to be sent
+        if address:
+            peer.move(address)
+
+    def follow(self, members: Sequence[Member], removed: Iterable[Member]) -> None:
+        """See `MembersTransport.set_members`. Without members nobody becomes a guest: this node only joins."""
+        self._removed = {}
+        for member in removed:
+            self._removed.setdefault(member.id, set()).add(member.incarnation)
+        named = {member.id: member for member in members if member.id != self._mine.node_id}
+        for member in named.values():
+            self.name(member.id, member.address)
+        for peer in self.peers.values():
+            member_now = named.get(peer.id)
+            if members and member_now is None:
+                peer.member = False
+            if not self._is_gone(peer):
+                peer.gone = None
+            elif member_now is not None:
+                peer.end()  # its successor under the same name is a member: there is nothing to wait for (fault F73)
+            if peer.refusal is not None:
+                peer.hurry()  # it may be admitted now
+
+    def check(self, theirs: Identity) -> None:
+        """The `Check` of handshakes, in both directions."""
+        mine = self._mine.node_id
+        if theirs.node_id == mine:
+            raise Refused(f"a node calls itself {mine}, as the node that it dialed does: two nodes have one name")
+        self._check_removed(theirs)
+        peer = self.peers.get(theirs.node_id)
+        if peer is None:
+            self._check_room(theirs)
+        elif (
+            (older := peer.accepted) is not None
+            and older.incarnation == theirs.incarnation
+            and older.boot > theirs.boot
+        ):
+            raise Refused(f"{theirs.node_id} is connected to {mine} in boot {older.boot}, this is {theirs.boot}")
+
+    def _check_removed(self, theirs: Identity) -> None:
+        gone = self._removed.get(theirs.node_id, ())
+        text = (
+            f"{theirs.node_id} (incarnation {theirs.incarnation}) was removed from the cluster; "
+            "give it an empty data directory and add it again"
+        )
+        if theirs.incarnation in gone:
+            raise RemovedFromCluster(text)
+        if "" in gone and not self._is_member(theirs.node_id):
+            # Which life of it was removed is not known. One that joined, and so has no bootstrap, may be its successor,
+            # of a configuration that this node has not seen: it is not heard yet, but must not take this for the end.
+            raise RemovedFromCluster(text) if theirs.bootstrap else Refused(text)
+
+    def _is_member(self, node_id: str) -> bool:
+        peer = self.peers.get(node_id)
+        return peer is not None and peer.member
+
+    def _check_room(self, theirs: Identity) -> None:
+        guests = self._guests()
+        if len(guests) >= self._limits.guests and all(guest.accepted is not None for guest in guests):
+            raise Refused(
+                f"{theirs.node_id} is no member that {self._mine.node_id} knows of, and {len(guests)} others that are "
+                "none are connected; try again later"
+            )
+
+    def meet(self, theirs: Identity) -> Peer:
+        """The peer whose handshake on a connection to this node was right. Raises `Refused` as `check` does."""
+        self.check(theirs)
+        peer = self.peers.get(theirs.node_id)
+        if peer is None:
+            self._make_room()
+            peer = self._add(theirs.node_id, member=False)
+            logger.info("%s is no member that %s knows of, and is heard", peer.id, self._mine.node_id)
+        if theirs.address and (not peer.member or not peer.address):
+            peer.move(theirs.address)
+        return peer
+
+    def _make_room(self) -> None:
+        guests = self._guests()
+        if len(guests) >= self._limits.guests:
+            idle = [guest for guest in guests if guest.accepted is None]
+            self.forget(min(idle, key=lambda guest: guest.noticed or 0.0))
+
+    def _guests(self) -> list[Peer]:
+        return [peer for peer in self.peers.values() if not peer.member]
+
+    def _add(self, node_id: str, *, member: bool) -> Peer:
+        peer = self.peers[node_id] = Peer(node_id, self._limits, member=member)
+        self._arrived(peer)
+        return peer
+
+    def forget(self, peer: Peer) -> None:
+        """It is a peer no more, and its connections end."""
+        if self.peers.get(peer.id) is peer:
+            del self.peers[peer.id]
+        peer.end()
+
+    def tidy(self, now: float) -> None:
+        """Forget guests that have been silent for long, and removed ones that had time to hear it. Call it often."""
+        for peer in list(self.peers.values()):
+            if peer.member:
+                continue
+            if self._is_gone(peer) and peer.gone is None:
+                peer.gone = now
+            if peer.noticed is None:
+                peer.noticed = now
+            told = peer.gone is not None and now - peer.gone >= self._limits.farewell
+            if told or now - peer.noticed >= self._limits.guest_silence:
+                self.forget(peer)
+
+    def _is_gone(self, peer: Peer) -> bool:
+        """Whether a committed configuration removed whom a handshake was made with last, as far as can be told."""
+        gone = self._removed.get(peer.id, set())
+        if peer.member:
+            return peer.incarnation != "" and peer.incarnation in gone
+        return peer.incarnation in gone or "" in gone or (bool(gone) and not peer.incarnation)
