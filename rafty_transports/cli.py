@@ -1,4 +1,4 @@
-"""The command line: `rafty serve`, `status`, `get`, `put`, `del` and `demo`.
+"""The command line: `rafty serve`, `status`, `get`, `put` and so on; `arguments` has all commands.
 
 Law: *signals first*: until a program has something to close, a signal ends it at once and without a word.
 

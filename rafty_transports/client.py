@@ -194,15 +194,16 @@ async def ask_info(address: str, *, password: str | None = None, timeout: float 
 
     Raises `Unreachable`, `ReplyError`, or `HungUp`; `TimeoutError` if it connects and does not answer.
     """
-    return await _ask_pairs(address, [b"INFO"], password, timeout)
+    return await ask_pairs(address, [b"INFO"], password, timeout)
 
 
 async def ask_status(address: str, *, password: str | None = None, timeout: float = 10.0) -> dict[str, str]:
     """RAFTY STATUS as names and texts, with the digest of the store. Raises as `ask_info` does."""
-    return await _ask_pairs(address, [b"RAFTY", b"STATUS"], password, timeout)
+    return await ask_pairs(address, [b"RAFTY", b"STATUS"], password, timeout)
 
 
-async def _ask_pairs(address: str, request: list[bytes], password: str | None, timeout: float) -> dict[str, str]:
+async def ask_pairs(address: str, request: list[bytes], password: str | None, timeout: float) -> dict[str, str]:
+    """The lines "name:value" that this request is answered with. Raises as `ask_info` does."""
     with anyio.fail_after(timeout):
         async with await Client.connect(address, password=password, timeout=timeout) as client:
             reply = (await client.ask(request))[0]

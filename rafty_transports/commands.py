@@ -91,7 +91,7 @@ async def ask_in_turn(options: argparse.Namespace, request: Sequence[bytes], *, 
             reasons.append(str(error))
             continue
         except ReplyError as error:
-            raise _refused(address, error) from None
+            raise refused(address, error) from None
         except (HungUp, TimeoutError) as error:
             text = str(error) or f"{address} did not answer within {options.timeout:g} s"
             if not reads:
@@ -103,7 +103,7 @@ async def ask_in_turn(options: argparse.Namespace, request: Sequence[bytes], *, 
         if reply.code == "UNKNOWN" and not reads:
             raise _unknown(f"{address}: {str(reply).removeprefix('UNKNOWN ')}")
         if reply.code not in NOT_APPLIED and reply.code != "UNKNOWN" and str(reply) != TOO_MANY_CLIENTS:
-            raise _refused(address, reply)
+            raise refused(address, reply)
         reasons.append(f"{address}: {str(reply).partition(' ')[2]}")
     what = "nobody could answer" if reads else "nothing was changed"
     raise CommandFailed(f"{what}: {'; '.join(reasons)}", FAILED)
@@ -114,7 +114,8 @@ async def _ask_one(client: Client, request: Sequence[bytes], deadline: float) ->
         return (await client.ask(request))[0]
 
 
-def _refused(address: str, error: ReplyError) -> WrongInput:
+def refused(address: str, error: ReplyError) -> WrongInput:
+    """What a person is told whom this node refuses."""
     text = str(error).removeprefix("ERR ")
     if error.code in ("NOAUTH", "WRONGPASS"):
         return WrongInput(f"{address} refuses: {text.partition(' ')[2]} give the right RAFTY_PASSWORD")

@@ -8,6 +8,7 @@ FAILED = 1
 WRONG_INPUT = 2
 UNKNOWN = 3
 ABSENT = 4
+REMOVED = 5
 
 EXIT_CODES = """exit codes:
   0  done
@@ -15,6 +16,7 @@ EXIT_CODES = """exit codes:
   2  wrong input: an option, an address, a data directory, a value; nothing was changed
   3  unknown: the command may have been applied, or may still be; look before you repeat it
   4  there is no such key
+  5  this node was removed from its cluster, and is not to be started again with this data directory
   a process that SIGINT, SIGTERM or SIGHUP ends dies by that signal"""
 
 

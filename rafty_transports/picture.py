@@ -30,7 +30,8 @@ def members_of(cluster_id: str, status: Status, transfers: Iterable[Progress] = 
     """Pairs of name and text: the cluster, a line for each member with what a leader knows of it, who was removed."""
     configuration = status.configuration
     pairs = [("cluster_id", cluster_id), ("configuration_index", str(status.configuration_index))]
-    pairs += [("change", _stage(configuration)), ("lease", _lease(configuration))]
+    committed = "yes" if status.configuration_index <= status.commit_index else "no"
+    pairs += [("committed", committed), ("change", _stage(configuration)), ("lease", _lease(configuration))]
     pairs += [("id", status.id), ("leader", _text(status.leader))]
     peers = {peer.id: peer for peer in status.peers}
     for member in configuration.members:

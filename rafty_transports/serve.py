@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -27,11 +27,14 @@ import anyio.to_thread
 
 from rafty_core.configuration import Configuration, Member
 from rafty_core.output import LeaderChanged
+from rafty_core.sessions import Sessions
 from rafty_core.status import Status
-from rafty_transports.exits import DONE, CommandFailed, WrongInput
+from rafty_transports.administration import Administration
+from rafty_transports.exits import DONE, REMOVED, CommandFailed, WrongInput
 from rafty_transports.kv import KeyValueMachine
-from rafty_transports.node import Node, NodeFailed
+from rafty_transports.node import Node, NodeFailed, NodeRemoved
 from rafty_transports.observers import Notices
+from rafty_transports.offline import begin_anew
 from rafty_transports.printing import Lines
 from rafty_transports.service import RespServer, ServiceError
 from rafty_transports.signals import run_until_signal
@@ -54,8 +57,12 @@ SET_PDEATHSIG = 1
 class Settings:
     """What one node is started with. Addresses are "host:port".
 
-    cluster   id -> address of every node that the cluster is created with, this one among them
-    parent    process id of the parent that this process must not outlive; None lets it
+    cluster    id -> address of every node that the cluster is created with, this one among them; empty: the node joins,
+               or goes on with the data directory that it has
+    join       the id of the cluster that it joins, or None
+    restored   the data directory is an older copy: it is put aside, and the node joins its cluster anew
+    advertise  where other nodes reach this one
+    parent     process id of the parent that this process must not outlive; None lets it
     """
 
     node_id: str
@@ -63,6 +70,9 @@ class Settings:
     data: str
     client: str
     listen: str
+    advertise: str = ""
+    join: str | None = None
+    restored: bool = False
     name: str = "rafty"
     backend: str = "asyncio"
     password: str | None = field(default=None, repr=False)
@@ -92,17 +102,29 @@ async def _talk(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, said: Lines) -> int:
+    if settings.restored:
+        settings = await _begin_anew(settings, said)
     store = await _open_store(settings)
     peers = {node_id: where for node_id, where in settings.cluster.items() if node_id != settings.node_id}
     machine = KeyValueMachine()
     transport = TcpTransport(store.identity, peers, settings.listen, admit=store.meet)
-    node = Node(store, transport, machine)
-    server = RespServer(node, settings.client, machine=machine, password=settings.password)
+    node = Node(store, transport, Sessions(machine))
+    server = RespServer(
+        node,
+        settings.client,
+        machine=machine,
+        administration=Administration(node, store.snapshots),
+        password=settings.password,
+    )
     try:
         with node.notices() as notices:
             async with node, server:
                 said.put(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
+                if not node.status().configuration.members:
+                    said.put(_not_yet_member(settings, store))
                 await _tell(node, notices, said)
+    except NodeRemoved as removal:
+        raise CommandFailed(f"{removal}; to let it return, give it an empty one and --join", REMOVED) from removal
     except NodeFailed as failure:
         advice = "" if isinstance(failure.__cause__, StoreError) else "; see to it, then start the node again"
         raise CommandFailed(f"{failure}{advice}") from failure
@@ -111,9 +133,31 @@ async def _serve(settings: Settings, said: Lines) -> int:
     return DONE
 
 
+async def _begin_anew(settings: Settings, said: Lines) -> Settings:
+    cluster_id, kept = await anyio.to_thread.run_sync(begin_anew, settings.data, settings.node_id, settings.join)
+    said.put(f"{settings.node_id} begins anew: its old data directory is kept as {kept}")
+    said.put(f"next: remove {settings.node_id} with `rafty remove`, then add it again with `rafty add`")
+    return replace(settings, join=cluster_id, restored=False)
+
+
+def _not_yet_member(settings: Settings, store: SqliteStore) -> str:
+    return (
+        f"{settings.node_id} waits to be added to {store.identity.cluster_id}: "
+        f"`rafty add --nodes HOST:PORT,... {settings.node_id} {settings.advertise}`"
+    )
+
+
 async def _open_store(settings: Settings) -> SqliteStore:
-    initial = Configuration(voters=tuple(Member(node_id, where) for node_id, where in settings.cluster.items()))
-    opening = partial(SqliteStore.open, settings.data, node_id=settings.node_id, cluster=settings.name, initial=initial)
+    members = tuple(Member(node_id, where) for node_id, where in settings.cluster.items())
+    opening = partial(
+        SqliteStore.open,
+        settings.data,
+        node_id=settings.node_id,
+        cluster=settings.name,
+        initial=Configuration(voters=members) if members else None,
+        join=settings.join,
+        address=settings.advertise,
+    )
     try:
         return await anyio.to_thread.run_sync(opening, abandon_on_cancel=True)
     except (StoreError, ValueError) as error:

@@ -254,7 +254,8 @@ async def test_mode_of_reading_is_of_the_connection_and_holds_from_its_place_in_
     node = OneReplica()
     async with serving(node) as server, connected(server) as client, connected(server) as other:
         await client.ask(
-            b"GET a\r\nREADONLY\r\nGET a\r\nREADWRITE\r\nGET a\r\nrafty read at_least 7\r\nRAFTY READ LEASE\r\nGET a\r\n",
+            b"GET a\r\nREADONLY\r\nGET a\r\nREADWRITE\r\nGET a\r\n"
+            b"rafty read at_least 7\r\nRAFTY READ LEASE\r\nGET a\r\n",
             b"$-1\r\n+OK\r\n$-1\r\n+OK\r\n$-1\r\n+OK\r\n+OK\r\n$-1\r\n",
         )
         await other.ask(b"GET a\r\n", b"$-1\r\n")

@@ -1,0 +1,88 @@
+"""What single arguments of the command line may be, and what they mean.
+
+Law: *each is understood as a whole or refused with a sentence that shows how it should look.*
+"""
+
+import argparse
+import ipaddress
+import os
+
+BACKENDS = ("asyncio", "trio", "uvloop")
+
+
+def password_of(options: argparse.Namespace) -> str | None:
+    """The password that was typed, or else that of the environment; None if there is neither."""
+    password: str | None = options.password
+    return password if password is not None else os.environ.get("RAFTY_PASSWORD") or None
+
+
+def address(text: str) -> str:
+    """`text`, if it is host:port. Raises `ArgumentTypeError`, as the others here do."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    right = colon and bare and not set(bare) & set(" ,=[]/@") and port.isascii() and port.isdigit()
+    if not right or not 1 <= int(port) <= 65535 or (":" in bare and bare == host):
+        raise argparse.ArgumentTypeError(f"{text!r:.100} is no address: give host:port, with a port of 1 to 65535")
+    return text
+
+
+def addresses(text: str) -> list[str]:
+    """The addresses in "host:port,host:port", none of them twice."""
+    found = [address(part.strip()) for part in text.split(",")]
+    for one in found:
+        if found.count(one) > 1:
+            raise argparse.ArgumentTypeError(f"{one} is named twice; name each node once")
+    return found
+
+
+def members(text: str) -> dict[str, str]:
+    """Id -> address of "id=host:port,id=host:port"; no id and no address twice."""
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, where = part.strip().partition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(f"{part!r:.100} is no member: give id=host:port for each node")
+        if node_id(name) in found:
+            raise argparse.ArgumentTypeError(f"{name} is named twice; give each node an id of its own")
+        if address(where) in found.values():
+            raise argparse.ArgumentTypeError(f"{where} is the address of two nodes; give each one of its own")
+        found[name] = where
+    return found
+
+
+def node_id(text: str) -> str:
+    """A name of a node."""
+    from rafty_core.configuration import check_node_id
+
+    try:
+        check_node_id(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def log_index(text: str) -> int:
+    """The index of an entry of the log: a number above 0."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r:.100} is no log index: give a number above 0")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time above 0, in seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r:.100} is no time: give a number of seconds above 0")
+    return value
+
+
+def is_loopback(where: str) -> bool:
+    """Whether this address can be reached from this machine alone. Of names only `localhost` is."""
+    host = where.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,100 @@
+"""`rafty backup`: a snapshot of a running cluster, fetched into a file.
+
+Law: *the file is there whole, verified and durable, or not at all; and nothing is overwritten.*
+
+The node takes a snapshot of what is acknowledged now, and hands it out in pieces. What arrives is what lies on its
+disk: it proves itself (see `storage.snapshot_format`), and `rafty restore` begins a new cluster with it.
+"""
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+
+from rafty_transports.client import Client, HungUp, ReplyError, Unreachable
+from rafty_transports.commands import refused
+from rafty_transports.exits import DONE, CommandFailed, WrongInput
+from rafty_transports.storage import StoreError
+from rafty_transports.storage.datadir import put_in_place
+from rafty_transports.storage.rebirth import check_snapshot_file
+
+NEW = ".new"
+"""Ends the name of a backup that is not whole yet."""
+
+TAKING_SECONDS = 600.0
+"""How long a node may write its snapshot: a large state takes long."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fetch a backup; return the exit code. Raises `CommandFailed`."""
+    target = Path(options.file)
+    if target.exists():
+        raise WrongInput(f"{target} is there already, and a backup overwrites nothing; give another name")
+    temporary = target.with_name(target.name + NEW)
+    try:
+        with temporary.open("wb") as file:
+            anyio.run(_fetch_from_any, options, file)
+        info = check_snapshot_file(temporary).info
+        if target.exists():
+            raise WrongInput(f"{target} has come to be there meanwhile; give another name")
+        put_in_place(temporary, target)
+    except OSError as error:
+        raise WrongInput(
+            f"{target} cannot be written: {error.strerror or error}; see to it, or give another name"
+        ) from None
+    except StoreError as error:
+        raise CommandFailed(f"what arrived is no backup: {error}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    print(
+        f"{target} holds what was applied at index {info.snapshot.index}, term {info.snapshot.term}: {info.size} bytes"
+    )
+    return DONE
+
+
+async def _fetch_from_any(options: argparse.Namespace, file: BinaryIO) -> None:
+    reasons = []
+    for address in options.nodes:
+        file.seek(0)
+        file.truncate()
+        try:
+            async with await Client.connect(address, password=options.password, timeout=2.0) as client:
+                await _fetch(options, client, file)
+                return
+        except ReplyError as error:
+            if error.code not in ("NOTLEADER", "STOPPED", "OVERLOADED", "ERR"):
+                raise refused(address, error) from None
+            reasons.append(f"{address}: {str(error).partition(' ')[2]}")
+        except (Unreachable, HungUp) as error:
+            reasons.append(str(error))
+        except TimeoutError:
+            reasons.append(f"{address} did not answer in time")
+    raise CommandFailed(f"there is no backup: {'; '.join(reasons)}")
+
+
+async def _fetch(options: argparse.Namespace, client: Client, file: BinaryIO) -> None:
+    """Write the whole snapshot to the file. Raises what `Client` raises, and `ReplyError` for a refusal."""
+    if options.stale:
+        await _ask(client, [b"RAFTY", b"READ", b"STALE"], options.timeout)
+    text = await _ask(client, [b"RAFTY", b"BACKUP"], max(options.timeout, TAKING_SECONDS))
+    facts = dict(line.partition(":")[::2] for line in text.decode("ascii", "replace").splitlines())
+    size = int(facts.get("size", "0"))
+    name = [facts.get(part, "").encode() for part in ("index", "term")]
+    while file.tell() < size:
+        piece = await _ask(client, [b"RAFTY", b"BACKUP", b"READ", *name, b"%d" % file.tell()], options.timeout)
+        if not piece:
+            raise HungUp(f"{client.address} has less of the snapshot than it said")
+        file.write(piece)
+
+
+async def _ask(client: Client, request: list[bytes], timeout: float) -> bytes:
+    with anyio.fail_after(timeout):
+        reply = (await client.ask(request))[0]
+    if isinstance(reply, ReplyError):
+        raise reply
+    if not isinstance(reply, bytes):
+        raise HungUp(f"{client.address} answered what is no text")
+    return reply
