@@ -5,12 +5,15 @@ from rafty_core.messages import Heartbeat
 from tests.scenarios.story import Story
 
 
-def left_behind(commands: int = 5, **settings: int) -> Story:
+def left_behind(commands: int = 5, *, max_retained_bytes: int = 1, silent: bool = False) -> Story:
     """A leads term 1 and has committed `commands` with B, behind its no-op; C holds the no-op alone. A has taken a
-    snapshot of everything, and has nothing else left."""
-    story = Story("ABC", settings={"max_retained_bytes": 1, **settings})
+    snapshot of everything, and has nothing else left: C lacks too much, or is `silent` for the time being."""
+    story = Story("ABC", settings={"max_retained_bytes": max_retained_bytes})
     story.elect("A", "ABC")
     write(story, commands)
+    for _ in range(6 if silent else 0):
+        story.wait(0.1, "A")
+        story.settle("AB")
     story.take_snapshot("A")
     story.settle("AB")
     return story
