@@ -23,9 +23,11 @@ from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Standing
 def on_campaign(state: State, event: Campaign) -> None:
     """Start an election now, if this node may: it is a voter, and no vote of an earlier life may still bind it.
 
-    Nor may a promise to a leader that relies on a lease: whoever made one elects nobody, itself included.
+    Nor while a snapshot is being put into its state machine: who cannot serve must not lead. Nor may a promise to a
+    leader that relies on a lease: whoever made one elects nobody, itself included.
     """
-    if state.may_campaign and state.now >= max(state.no_votes_until, state.promised_until):
+    free = state.now >= max(state.no_votes_until, state.promised_until)
+    if state.may_campaign and state.is_restored and free:
         state.become_pre_candidate()
 
 
@@ -92,6 +94,8 @@ def run_timers(state: State) -> None:
     elif state.now >= role.deadline and state.may_campaign:
         if state.now < state.promised_until:  # the lease came after this timeout was drawn
             role.deadline = state.promised_until
+        elif not state.is_restored:
+            role.deadline = state.now + state.config.election_timeout
         else:
             state.become_pre_candidate()
 

@@ -8,7 +8,7 @@ from rafty_core.entries import Batch
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse, Message
 from rafty_core.output import PeerContact
-from rafty_core.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from rafty_core.progress import REPLICATE, SNAPSHOT, Progress
 from rafty_core.quorum import jointly_reached
 from rafty_core.state import NEVER, Follower, Leader, State
 from rafty_core.violation import Violation
@@ -137,8 +137,7 @@ def on_append_entries_response(state: State, response: AppendEntriesResponse) ->
         return
     progress.acknowledge(response.match_index)
     agreed = response.match_index == progress.match >= state.log.base_index
-    arrived = progress.state == SNAPSHOT and progress.match >= progress.pending_snapshot
-    if agreed and (progress.state == PROBE or arrived):
+    if agreed and progress.state != REPLICATE:  # also while a newer snapshot is on offer: the log leads there too
         progress.become_replicate()
 
 

@@ -107,16 +107,19 @@ def on_snapshot_taken(state: State, event: SnapshotTaken) -> None:
     Thesis 5.1: "once a server completes writing a snapshot, it may delete all log entries up through the last included
     index". An entry is gone in memory now and on disk some time later.
     """
-    if event.index <= state.snapshot.index:
-        return
-    log = state.log
-    _, configuration = log.configurations.at(event.index)
-    state.snapshot = Snapshot(event.index, log.term(event.index), configuration)
+    log, known = state.log, state.snapshot.index
+    if event.index < known or not log.configurations.at(event.index)[1].voters:
+        return  # an old one; or one of a joining node that has not been told yet who the members are
     wanted = event.index if event.compact_to < 0 else min(event.compact_to, event.index)
+    if event.index > known:
+        _, configuration = log.configurations.at(event.index)
+        state.snapshot = Snapshot(event.index, log.term(event.index), configuration)
+        state.notices.append(SnapshotChanged(event.index, state.snapshot.term, False))
     compact_to = max(log.base_index, min(wanted, _needed_by_followers(state)))
+    if event.index == known and compact_to == log.base_index:
+        return  # the same snapshot again, and nothing more of the log that could go
     log.compact(compact_to)
     state.writes.compacted(state.snapshot, compact_to)
-    state.notices.append(SnapshotChanged(event.index, state.snapshot.term, False))
 
 
 def _needed_by_followers(state: State) -> int:
@@ -162,7 +165,7 @@ def offer_snapshots(state: State) -> None:
         if progress.state == SNAPSHOT:
             wanted = progress.nudged
         else:
-            wanted = progress.next <= log.base_index and not progress.is_paused
+            wanted = progress.next <= log.base_index and (progress.nudged or not progress.is_paused)
         if not wanted or not progress.heard or not progress.reachable:
             continue
         if progress.state != SNAPSHOT:

@@ -385,6 +385,11 @@ class State:
         return configurations.index > commit and any(known.is_voter(self.id) for known in configurations.since(commit))
 
     @property
+    def is_restored(self) -> bool:
+        """Whether the state machine holds what the log does not hold any more: not while a snapshot is put into it."""
+        return self.applying.applied >= self.log.base_index
+
+    @property
     def quorum_contact(self) -> float:
         """The last time at which this leader had heard a majority, itself included (thesis 6.2)."""
         if not isinstance(self.role, Leader):

@@ -66,6 +66,8 @@ def on_timeout_now(state: State, message: TimeoutNow) -> None:
     The term is the receiver's own: a request of an earlier term has come too late and starts nothing (fault F27).
     """
     check_leader(state, message.sender)
+    if not state.is_restored:
+        return
     if state.may_campaign and state.now >= state.no_votes_until:
         state.become_candidate(transfer=True)
 
