@@ -21,6 +21,7 @@ from rafty_core import (
     Config,
     Entry,
     Event,
+    Fetch,
     Heartbeat,
     Message,
     Output,
@@ -31,6 +32,7 @@ from rafty_core import (
     Raft,
     RequestVote,
     RequestVoteResponse,
+    Restore,
     RoleChanged,
     Snapshot,
     Stable,
@@ -118,6 +120,8 @@ class Happened:
         self.messages: list[Message] = []
         self.writes: list[Write] = []
         self.applied: list[bytes] = []
+        self.restored: list[Restore] = []
+        self.fetches: list[Fetch] = []
         self.answers: list[Any] = []
         self.notices: list[Any] = []
 
@@ -128,12 +132,16 @@ class Happened:
         self.notices.extend(output.notices)
         if output.write is not None:
             self.writes.append(output.write)
+        if output.fetch is not None:
+            self.fetches.append(output.fetch)
 
     def add(self, later: "Happened") -> None:
         """Add what happened later."""
         self.messages.extend(later.messages)
         self.writes.extend(later.writes)
         self.applied.extend(later.applied)
+        self.restored.extend(later.restored)
+        self.fetches.extend(later.fetches)
         self.answers.extend(later.answers)
         self.notices.extend(later.notices)
 
@@ -196,10 +204,13 @@ class Bench:
             following: list[Event] = []
             if output.write is not None and persist:
                 following.append(Persisted(output.write.seq))
-            for committed in output.apply:
-                happened.applied.extend(committed.entries)
+            for portion in output.apply:
+                if isinstance(portion, Restore):
+                    happened.restored.append(portion)
+                else:
+                    happened.applied.extend(portion.entries)
                 if apply:
-                    following.append(Applied(committed.last))
+                    following.append(Applied(portion.last))
             if not following:
                 return happened
             output = self.raft.step(self.now, *following)
@@ -280,7 +291,7 @@ class Bench:
     @property
     def entries(self) -> list[Entry]:
         """The whole log."""
-        return self.raft.entries(self.status.snapshot_index + 1, self.status.last_index)
+        return self.raft.entries(self.status.first_index, self.status.last_index)
 
     @property
     def terms(self) -> list[int]:

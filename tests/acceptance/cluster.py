@@ -4,154 +4,36 @@ Law: *time moves by ticks, messages by deliveries, and each node's disk and stat
 
 The core decides as soon as an event happens; what follows is gathered here, node by node, until `process_ready` takes
 it as one batch. A batch is made durable, its committed entries are applied, its messages put in flight. What follows
-from that belongs to the next batch, but for messages that only waited for this batch's disk: those leave with it.
+from that belongs to the next batch, but for messages that only waited for this batch's disk: those leave with it. A
+snapshot that a node is to fetch is there with its next batch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rafty_core import (
-    AppendEntries,
-    AppendEntriesResponse,
-    Applied,
     Campaign,
-    Committed,
+    Change,
     Config,
-    Configuration,
-    Event,
-    Heartbeat,
-    HeartbeatResponse,
+    InstallSnapshot,
     Member,
     Message,
     PeerUnreachable,
-    Persisted,
     PreVote,
     PreVoteResponse,
-    ProposalAnswer,
     Propose,
-    Raft,
     RequestVote,
-    RequestVoteResponse,
     Snapshot,
     Stable,
-    Status,
-    Write,
+    TimeoutNow,
+    TransferLeadership,
 )
+from rafty_core.changes import Kind
+from tests.acceptance.node import Node, configuration, name_of, number_of
 
 ELECTION_TICKS = 3
 HEARTBEAT_TICKS = 1
 MOST_ROUNDS = 10_000
-HELD = (RequestVote, RequestVoteResponse, AppendEntriesResponse)
-
-
-def name_of(number: int) -> str:
-    """The data call nodes 1, 2, 3; here they are n1, n2, n3."""
-    return f"n{number}"
-
-
-def number_of(name: str | None) -> int:
-    """The number of a node; 0 for nobody."""
-    return 0 if name is None else int(name[1:])
-
-
-def configuration(voters: Iterable[int], learners: Iterable[int] = ()) -> Configuration:
-    """A configuration by numbers."""
-    return Configuration(
-        voters=tuple(Member(name_of(voter)) for voter in voters),
-        learners=tuple(Member(name_of(learner)) for learner in learners),
-    )
-
-
-class LongTimeouts:
-    """Chance that always gives 5 of the 3 to 5 ticks: no timer runs out but by the ticks of a test."""
-
-    def random(self) -> float:
-        """The same number each time."""
-        return 2 / 3
-
-
-class Disk:
-    """What a node has made durable."""
-
-    def __init__(self, stable: Stable) -> None:
-        self.term = stable.term
-        self.vote = stable.vote
-        self.snapshot = stable.snapshot
-        self.log: list[tuple[int, bytes]] = []
-        for batch in stable.batches:
-            self.log.extend((batch.term, entry) for entry in batch.entries)
-
-    def make_durable(self, write: Write) -> None:
-        """Carry out a write: batches replace everything at and behind their first index."""
-        self.term, self.vote = write.term, write.vote
-        for batch in write.batches:
-            del self.log[batch.first - self.snapshot.index - 1 :]
-            self.log.extend((batch.term, entry) for entry in batch.entries)
-
-
-class Node:
-    """One node, its clock, its disk, its state machine, and the outputs that nobody has taken yet."""
-
-    def __init__(self, number: int, stable: Stable, content: bytes, config: Config) -> None:
-        self.number = number
-        self.clock = 0.0
-        self.heard = 0.0  # when a leader was last heard, or a leader last heard a follower, by this clock
-        self.disk = Disk(stable)
-        self.content = content
-        self.applied: list[bytes] = []
-        self.messages: list[Message] = []
-        self.writes: list[Write] = []
-        self.committed: list[Committed] = []
-        self.answers: list[ProposalAnswer] = []
-        self.raft = Raft(config, stable, random=LongTimeouts(), now=0.0)
-
-    @property
-    def status(self) -> Status:
-        """The picture of the core."""
-        return self.raft.status()
-
-    @property
-    def has_ready(self) -> bool:
-        """Whether there is anything to take."""
-        return bool(self.messages or self.writes or self.committed)
-
-    def step(self, *events: Event) -> None:
-        """Let events happen now; gather what follows."""
-        led = self.status.role == "leader"
-        output = self.raft.step(self.clock, *events)
-        self.messages.extend(output.messages)
-        if output.write is not None:
-            self.writes.append(output.write)
-        self.committed.extend(output.apply)
-        self.answers.extend(output.answers)
-        contact = (AppendEntriesResponse, HeartbeatResponse) if led else (AppendEntries, Heartbeat)
-        if any(isinstance(event, contact) for event in events) or (not led and self.status.role == "leader"):
-            self.heard = self.clock
-
-    def process_ready(self) -> list[Message]:
-        """Take one batch; return the messages that leave with it."""
-        commit = self.status.commit_index
-        leaving, self.messages = self.messages, []
-        writes, self.writes = self.writes, []
-        for write in writes:
-            self.disk.make_durable(write)
-        if writes:
-            self.step(Persisted(writes[-1].seq))
-            leaving.extend(message for message in self.messages if isinstance(message, HELD))
-            self.messages = [message for message in self.messages if not isinstance(message, HELD)]
-        self._apply_to(commit)
-        return leaving
-
-    def _apply_to(self, commit: int) -> None:
-        while self.committed and self.committed[0].first <= commit:
-            handed_out = self.committed.pop(0)
-            count = min(handed_out.last, commit) - handed_out.first + 1
-            now, later = handed_out.entries[:count], handed_out.entries[count:]
-            if later:
-                self.committed.insert(0, Committed(handed_out.first + count, later))
-            commands = Committed(handed_out.first, now).commands()
-            self.applied.extend(commands)
-            self.step(Applied(handed_out.first + count - 1, commands))
 
 
 class Cluster:
@@ -160,6 +42,11 @@ class Cluster:
     A cluster without `pre_vote` holds the pre-vote within `campaign`: its messages take no part in deliveries. A
     cluster without `check_quorum` lets a request for votes find voters that have heard no leader for an election
     timeout: rafty has stickiness always on, so the clock of the asked node is moved on to there, and no further.
+
+    A cluster with both never loses touch by a word: where a node that hears its leader would say so, nothing arrives;
+    and who campaigns has waited for an election timeout by its own clock.
+
+    A leader that has left the configuration asks somebody to take over; without `hands_over` that is lost on the way.
     """
 
     def __init__(self) -> None:
@@ -167,28 +54,40 @@ class Cluster:
         self.in_flight: list[Message] = []
         self.pre_vote = False
         self.check_quorum = False
+        self.hands_over = True
 
     def add(self, number: int, snapshot: Snapshot, content: bytes = b"", **settings: Any) -> Node:
         """Add a node that starts from this snapshot, with a term of its own of 0."""
         return self.add_with(number, Stable(snapshot=snapshot), content, **settings)
 
     def add_with(self, number: int, stable: Stable, content: bytes = b"", **settings: Any) -> Node:
-        """Add a node that has stored this. If it has seen a term, it has waited an election timeout since."""
-        config = Config(
-            id=name_of(number), election_timeout=ELECTION_TICKS, heartbeat_interval=HEARTBEAT_TICKS, **settings
-        )
+        """Add a node that has stored this. If it has seen a term, it has waited an election timeout since.
+
+        A log is compacted as far as one is told to: nothing is kept beyond that for followers that are behind.
+        """
+        times = {"election_timeout": ELECTION_TICKS, "heartbeat_interval": HEARTBEAT_TICKS, "max_retained_bytes": 1}
+        config = Config(id=name_of(number), **{**times, **settings})
         node = self.nodes[number] = Node(number, stable, content, config)
         node.clock = ELECTION_TICKS if stable.term else 0.0
         return node
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is left to do and nothing is in flight."""
-        return not self.in_flight and not any(node.has_ready for node in self.nodes.values())
+        """Whether nothing is left to do and nothing is in flight to anybody who is there."""
+        return all(self.is_settled(number) for number in self.nodes)
+
+    def is_settled(self, number: int) -> bool:
+        """Whether this node has nothing to do, and nothing is in flight to it."""
+        name = name_of(number)
+        return not self.nodes[number].has_ready and not any(message.to == name for message in self.in_flight)
+
+    # -------------------------------------------------------------- elections
 
     def campaign(self, number: int) -> None:
         """Start an election at this node."""
         node = self.nodes[number]
+        if self.check_quorum and node.status.role != "leader":
+            node.clock = max(node.clock, node.heard + ELECTION_TICKS)
         node.step(Campaign())
         if not self.pre_vote:
             self._hold_pre_vote(node)
@@ -220,13 +119,56 @@ class Cluster:
             return
         node.clock = max(node.clock, node.heard + ELECTION_TICKS)
 
+    def forget_leader(self, number: int) -> None:
+        """Have a follower forget its leader: it starts again, and waits until it may vote. Others know of nothing."""
+        if self.nodes[number].status.role == "follower":
+            self.nodes[number].restart(wait=ELECTION_TICKS)
+
+    def transfer_leadership(self, number: int, target: int) -> None:
+        """Ask this node to hand leadership over to `target`."""
+        self.nodes[number].step(TransferLeadership("transfer", name_of(target)))
+
+    # -------------------------------------------------------------- proposals
+
     def propose(self, number: int, *commands: bytes, token: Any = None) -> None:
         """Propose commands at this node."""
         self.nodes[number].step(Propose(token, commands))
 
+    def changes_of(self, changes: Sequence[tuple[Kind, int]]) -> list[Change]:
+        """Changes by numbers. A member that was removed and comes again does so in a new life."""
+        gone = [member.id for node in self.nodes.values() for member in node.status.configuration.removed]
+        made = []
+        for kind, number in changes:
+            name = name_of(number)
+            life = f"life{gone.count(name)}" if kind != "remove" and name in gone else ""
+            made.append(Change(kind, Member(name, incarnation=life)))
+        return made
+
+    def leader_known_to(self, number: int) -> Node | None:
+        """The node that this one would turn to with a request for the leader; None if it knows none."""
+        return self.nodes.get(number_of(self.nodes[number].status.leader))
+
+    # --------------------------------------------------- outputs and messages
+
     def process_ready(self, number: int) -> None:
         """Take one batch of this node's outputs."""
-        self.in_flight.extend(self.nodes[number].process_ready())
+        leaving = self.nodes[number].process_ready(self._content_of)
+        if not self.hands_over and self.nodes[number].status.role != "leader":
+            leaving = [message for message in leaving if not isinstance(message, TimeoutNow)]
+        self.in_flight.extend(leaving)
+
+    def _content_of(self, peer: str, snapshot: Snapshot) -> bytes:
+        return self.nodes[number_of(peer)].images[(snapshot.index, snapshot.term)]
+
+    def send_snapshot(self, number: int, to: int) -> None:
+        """Put an offer of this leader's newest snapshot in flight, which the leader itself knows nothing of."""
+        node = self.nodes[number]
+        snapshot = node.take_snapshot()
+        self.in_flight.append(
+            InstallSnapshot(
+                name_of(number), name_of(to), node.status.term, snapshot.index, snapshot.term, snapshot.configuration
+            )
+        )
 
     def deliver(self, number: int, drop: bool = False, kinds: tuple[type[Message], ...] = ()) -> int:
         """Deliver or drop everything in flight to this node (only messages of these kinds, if given), in order."""
@@ -236,9 +178,18 @@ class Cluster:
         self.in_flight = [message for message in self.in_flight if id(message) not in taken]
         if not drop:
             for message in found:
-                self._outwait_leader(self.nodes[number], message)
-                self.nodes[number].step(message)
+                self._receive(self.nodes[number], message)
         return len(found)
+
+    def _receive(self, node: Node, message: Message) -> None:
+        self._outwait_leader(node, message)
+        hears_leader = node.clock < node.heard + ELECTION_TICKS
+        before = len(node.messages)
+        node.receive(message)
+        if self.check_quorum and isinstance(message, PreVote) and hears_leader:
+            said = node.messages[before:]
+            del node.messages[before:]
+            node.messages.extend(each for each in said if not isinstance(each, PreVoteResponse) or each.vote_granted)
 
     def stabilize(self, numbers: Sequence[int] = ()) -> None:
         """Take outputs of these nodes (or all) and deliver messages to them, until nothing is left."""
@@ -256,8 +207,15 @@ class Cluster:
         node = self.nodes[number]
         for _ in range(ticks):
             node.clock += 1.0
+            node.silent_ticks += 1
             node.step()
+            if node.silent_ticks == node.campaigns_after and node.status.role != "leader":
+                node.silent_ticks, node.campaigns_after = 0, None
+                self.campaign(number)
 
     def report_unreachable(self, number: int, peer: int) -> None:
         """The transport of this node tells that messages to `peer` may be lost."""
         self.nodes[number].step(PeerUnreachable(name_of(peer)))
+
+
+__all__ = ["ELECTION_TICKS", "HEARTBEAT_TICKS", "Cluster", "Node", "configuration", "name_of", "number_of"]

@@ -5,6 +5,9 @@ Law: *an operation, an option or a field that is not known fails loudly; nothing
 A script gives the states of the nodes that changed in a step; the others are expected as they were. Settled nodes are
 compared in full, the others by role and term. rafty has pre-votes always: for a node that has not settled, a
 pre-candidate of term t - 1 stands for a candidate of term t.
+
+From the first change of members on, the steps on the way are others here: nodes are compared in full where everything
+is quiet there and they are settled here, and configurations where everything is quiet here too.
 """
 
 from collections.abc import Callable
@@ -13,24 +16,44 @@ from typing import Any
 from rafty_core import (
     AppendEntries,
     AppendEntriesResponse,
+    ForwardedProposal,
+    ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
+    InstallSnapshot,
+    InstallSnapshotResponse,
     Message,
     PreVote,
     PreVoteResponse,
+    ReadIndexRequest,
+    ReadIndexResponse,
     RequestVote,
     RequestVoteResponse,
     Snapshot,
+    TimeoutNow,
 )
-from tests.acceptance.cluster import Cluster, Node, configuration, name_of, number_of
+from tests.acceptance.cluster import ELECTION_TICKS, HEARTBEAT_TICKS, Cluster
+from tests.acceptance.comparing import Comparing, UnknownInScript, compare_role_and_term, known
 from tests.acceptance.data import Json
+from tests.acceptance.node import configuration
 
-CONFIGURATION_FIELDS = ("voters", "outgoing", "learners", "learners_next")
-
-OPTIONS = {"max_inflight": "max_inflight_messages", "max_inflight_bytes": "max_inflight_bytes"}
+OPTIONS = {
+    "max_inflight": "max_inflight_messages",
+    "inflight": "max_inflight_messages",
+    "max_inflight_bytes": "max_inflight_bytes",
+    "max_committed_size_per_ready": "max_apply_bytes",
+}
 """Options of `add_nodes` that are settings of a node here."""
 
-CLUSTER_OPTIONS = ("pre_vote", "check_quorum")
+CLUSTER_OPTIONS = {"pre_vote": "pre_vote", "prevote": "pre_vote", "check_quorum": "check_quorum"}
+CLUSTER_OPTIONS["checkquorum"] = "check_quorum"
+
+NO_OPTIONS = {
+    "step_down_on_removal": "a leader that has left the configuration steps down, always",
+    "disable_conf_change_validation": "there is one change at a time, always",
+    "read_only": "how reads are confirmed is said with each read",
+}
+"""Options that are none here."""
 
 MESSAGES: dict[str, tuple[type[Message], ...]] = {
     # as the tables call them
@@ -42,6 +65,9 @@ MESSAGES: dict[str, tuple[type[Message], ...]] = {
     "vote_reply": (RequestVoteResponse,),
     "pre_vote": (PreVote,),
     "pre_vote_reply": (PreVoteResponse,),
+    "snapshot": (InstallSnapshot,),
+    "timeout_now": (TimeoutNow,),
+    "proposal": (ForwardedProposal,),
     # as the core that the scripts were recorded from calls them
     "MsgApp": (AppendEntries,),
     "MsgAppResp": (AppendEntriesResponse,),
@@ -51,18 +77,13 @@ MESSAGES: dict[str, tuple[type[Message], ...]] = {
     "MsgVoteResp": (RequestVoteResponse,),
     "MsgPreVote": (PreVote,),
     "MsgPreVoteResp": (PreVoteResponse,),
+    "MsgSnap": (InstallSnapshot,),
+    "MsgSnapStatus": (InstallSnapshotResponse,),
+    "MsgTimeoutNow": (TimeoutNow,),
+    "MsgProp": (ForwardedProposal, ForwardedProposalResponse),
+    "MsgReadIndex": (ReadIndexRequest,),
+    "MsgReadIndexResp": (ReadIndexResponse,),
 }
-
-
-class UnknownInScript(Exception):
-    """The script asks for something that this runner does not know."""
-
-
-def known(mapping: dict[str, Any], key: str, what: str) -> Any:
-    """The value of this key, or a loud failure that names it."""
-    if key not in mapping:
-        raise UnknownInScript(f"{what} {key!r} is not known")
-    return mapping[key]
 
 
 class ScriptRunner:
@@ -71,18 +92,30 @@ class ScriptRunner:
     def __init__(self, script: Json) -> None:
         self.script = script
         self.cluster = Cluster()
+        self.cluster.hands_over = any(step["op"] == "transfer_leadership" for step in script["steps"])
+        self.comparing = Comparing()
         self.expected: dict[int, Json] = {}
+        self.changing = False  # whether a change of members has been proposed
         self.operations: dict[str, Callable[[Json], None]] = {
             "log_level": lambda step: None,
             "add_nodes": self._add_nodes,
-            "campaign": lambda step: self.cluster.campaign(step["node"]),
-            "propose": lambda step: self.cluster.propose(step["node"], step["data"].encode()),
+            "campaign": lambda step: self.cluster.campaign(_node(step)),
+            "propose": lambda step: self.cluster.propose(_node(step), _bytes(step["data"])),
+            "propose_conf_change": self._change,
             "process_ready": self._process_ready,
             "deliver": self._deliver,
-            "stabilize": lambda step: self.cluster.stabilize(step["nodes"]),
-            "tick": lambda step: self.cluster.tick(step["node"], step["ticks"]),
+            "stabilize": lambda step: self.cluster.stabilize(_nodes(step)),
+            "tick": lambda step: self.cluster.tick(_node(step), step["ticks"]),
+            "tick_election": lambda step: self.cluster.tick(_node(step), ELECTION_TICKS),
+            "tick_heartbeat": lambda step: self.cluster.tick(_node(step), HEARTBEAT_TICKS),
+            "compact": lambda step: self.cluster.nodes[_node(step)].compact(step["index"]),
+            "transfer_leadership": lambda step: self.cluster.transfer_leadership(_node(step), _peer(step)),
+            "report_unreachable": lambda step: self.cluster.report_unreachable(_node(step), _peer(step)),
+            "send_snapshot": lambda step: self.cluster.send_snapshot(_node(step), _peer(step)),
+            "forget_leader": self._forget_leader,
+            "set_randomized_election_timeout": self._set_election_timeout,
+            "set_election_timeout": self._set_election_timeout,
             "check": lambda step: None,  # the facts are compared below
-            "report_unreachable": lambda step: self.cluster.report_unreachable(step["node"], _peer(step)),
         }
 
     def play(self) -> None:
@@ -91,7 +124,7 @@ class ScriptRunner:
             known(self.operations, step["op"], "operation")(step)
             differences = self._differences(step)
             if step["op"] == "check":
-                differences += [text for fact in step["facts"] for text in self._check(fact)]
+                differences += [text for fact in step["facts"] for text in self._check(step, fact)]
             if differences:
                 raise AssertionError(f"line {step['line']}, {step['op']}:\n  " + "\n  ".join(differences))
 
@@ -101,172 +134,104 @@ class ScriptRunner:
         settings = {}
         for option, value in step["options"].items():
             if option in CLUSTER_OPTIONS:
-                setattr(self.cluster, option, value)
+                setattr(self.cluster, CLUSTER_OPTIONS[option], value)
+            elif option in OPTIONS:
+                settings[OPTIONS[option]] = value
             else:
-                settings[known(OPTIONS, option, "option")] = value
-        bootstrap = step["bootstrap"]
-        members = configuration(bootstrap["voters"], bootstrap["learners"])
+                known(NO_OPTIONS, option, "option")
+        bootstrap = step.get("bootstrap") or {}
+        members = configuration(bootstrap.get("voters", ()), bootstrap.get("learners", ()))
         for number in step["ids"]:
-            snapshot = Snapshot(bootstrap["index"], bootstrap["term"], members)
-            self.cluster.add(number, snapshot, bootstrap["content"].encode(), **settings)
+            snapshot = Snapshot(bootstrap.get("index", 0), bootstrap.get("term", 0), members)
+            self.cluster.add(number, snapshot, _bytes(bootstrap.get("content", "")), **settings)
 
     def _process_ready(self, step: Json) -> None:
-        for number in step["nodes"] or sorted(self.cluster.nodes):
+        for number in _nodes(step) or sorted(self.cluster.nodes):
             self.cluster.process_ready(number)
 
     def _deliver(self, step: Json) -> None:
-        kinds = known(MESSAGES, step["type"], "type of message") if step["type"] else ()
+        kinds = known(MESSAGES, step["type"], "type of message") if step.get("type") else ()
         for target in step["to"]:
-            self.cluster.deliver(target["node"], target["drop"], kinds)
+            if target["node"] in self.cluster.nodes or target["drop"]:
+                self.cluster.deliver(target["node"], target["drop"], kinds)
+
+    def _forget_leader(self, step: Json) -> None:
+        self.cluster.forget_leader(_node(step))
+
+    def _set_election_timeout(self, step: Json) -> None:
+        self.cluster.nodes[_node(step)].campaigns_after = _number(step, "timeout", "ticks", "value")
+
+    def _change(self, step: Json) -> None:
+        """Make the change that the recorded core made. One that it refused is refused here too (rule 6-01), unless it
+        stood in the way of a joint configuration that only ends when it is told to: that has ended here by itself.
+
+        How it is to be made (`transition`) is no matter here; an empty change, which leaves such a configuration, is
+        none.
+        """
+        self.changing = True
+        number = _node(step)
+        state = step["state"].get(str(number), {})
+        accepted = "log" in state and bool(state["log"]) and state["log"][-1]["type"] != "normal"
+        if "log" in state and state["log"] and not accepted:
+            last = state["log"][-1]
+            self.comparing.theirs.refused.add((last["term"], last["index"]))
+        leader = self.cluster.leader_known_to(number)
+        made = self.cluster.changes_of([(kind, peer) for kind, peer in step["changes"] if peer])
+        if not made or leader is None:
+            return
+        status = leader.status
+        under_way = not status.configuration.at_rest or status.configuration_index > status.commit_index
+        if accepted or not state:
+            leader.want(made)
+        elif under_way and not leader.refuses(made):
+            raise AssertionError(f"line {step['line']}: a second change was accepted")
 
     # ------------------------------------------------------------ comparison
 
     def _differences(self, step: Json) -> list[str]:
         self.expected.update({int(number): state for number, state in step["state"].items()})
+        quiet = step["quiescent"] and self.cluster.quiet
         found = []
         for number, state in sorted(self.expected.items()):
             node = self.cluster.nodes[number]
-            if number in step["settled"]:
-                found += compare_in_full(node, state, step["quiescent"])
+            comparable = not self.changing or (step["quiescent"] and self.cluster.is_settled(number))
+            if number in step["settled"] and comparable:
+                at_rest = not (self.changing and state["config"]["outgoing"])
+                found += self.comparing.in_full(node, state, configurations=quiet and at_rest)
             else:
+                self.comparing.theirs.left_out(state)
                 found += compare_role_and_term(node, state)
         return found
 
-    def _check(self, fact: Json) -> list[str]:
-        node = self.cluster.nodes[fact["node"]]
-        checks: dict[str, Callable[[Node, Json], list[str]]] = {
-            "durable_log": lambda node, fact: _compare(node, "durable log", durable_log(node), fact["entries"]),
-            "progress": compare_progress,
-            "role": compare_role_and_term,
-        }
-        found: list[str] = known(checks, fact["kind"], "fact")(node, fact)
-        return found
+    def _check(self, step: Json, fact: Json) -> list[str]:
+        if self.changing and not (step["quiescent"] and self.cluster.quiet):
+            return []
+        node = fact["node"]
+        return self.comparing.fact(self.cluster.nodes[node], fact, self.expected[node])
+
+
+def _number(step: Json, *names: str) -> int:
+    for name in names:
+        value = step.get(name)
+        if isinstance(value, int):
+            return value
+        if isinstance(value, dict) and isinstance(value.get("node"), int):
+            return int(value["node"])
+    raise UnknownInScript(f"{step['op']} names none of {', '.join(names)}: {step!r:.200}")
+
+
+def _node(step: Json) -> int:
+    return _number(step, "node", "from", "id", "leader")
 
 
 def _peer(step: Json) -> int:
-    for key in ("peer", "to", "unreachable", "target"):
-        if isinstance(step.get(key), int):
-            return int(step[key])
-    raise UnknownInScript(f"report_unreachable names no peer: {step!r:.200}")
+    return _number(step, "peer", "to", "target", "unreachable", "transferee")
 
 
-# -------------------------------------------------------------------- comparing
+def _nodes(step: Json) -> list[int]:
+    nodes = step.get("nodes", step.get("node")) or []
+    return [nodes] if isinstance(nodes, int) else list(nodes)
 
 
-def compare_in_full(node: Node, expected: Json, quiet: bool) -> list[str]:
-    """Every field that the script gives. `snapshot_term` is no part of the public picture of a node."""
-    found: list[str] = []
-    expected = {"durable_log": expected["log"], **expected}
-    for field, value in expected.items():
-        if field == "snapshot_term" or (field == "config" and not quiet):
-            continue  # a configuration is in effect when appended here, and when applied there
-        if field == "config":
-            value = {name: sorted(value[name]) for name in CONFIGURATION_FIELDS}
-        if field == "flow":
-            found += compare_flow(node, value)
-            continue
-        found += _compare(node, field, known(FIELDS, field, "field of a state")(node), value)
-    return found
-
-
-def compare_role_and_term(node: Node, expected: Json) -> list[str]:
-    """Role and term, of a node that may have more to do."""
-    status = node.status
-    wanted = (expected["role"], expected["term"])
-    if wanted[0] == "candidate" and status.role == "pre_candidate":
-        wanted = ("pre_candidate", expected["term"] - 1)
-    return _compare(node, "role and term", (status.role, status.term), wanted)
-
-
-def compare_flow(node: Node, expected: Json) -> list[str]:
-    """What a leader knows of each peer; its own entry is what its disk has confirmed."""
-    found = []
-    actual = flow(node)
-    for number, value in expected.items():
-        mine = actual.get(number, {})
-        for field in value:
-            found += _compare(node, f"flow of {number}, {field}", mine.get(field), value[field])
-    return found + _compare(node, "peers", sorted(actual), sorted(expected))
-
-
-def compare_progress(node: Node, fact: Json) -> list[str]:
-    """One peer as its leader sees it. A peer that has not been heard yet counts as reachable for an election timeout
-    here (and as not active there), so that `active` is compared only where it is said to hold."""
-    number, status = str(fact["peer"]), node.status
-    mine = flow(node)[number]
-    learners = [str(number_of(member.id)) for member in status.configuration.learners]
-    found = _compare(node, f"match of {number}", match(node)[number], fact["match"])
-    found += _compare(node, f"learner {number}", number in learners, fact["learner"])
-    for field, value in fact["flow"].items():
-        found += _compare(node, f"flow of {number}, {field}", mine[field], value)
-    if fact["active"]:
-        found += _compare(node, f"reachable {number}", mine["reachable"], True)
-    return found
-
-
-def _compare(node: Node, what: str, actual: Any, expected: Any) -> list[str]:
-    return [] if actual == expected else [f"{name_of(node.number)}: {what} is {actual!r}, expected {expected!r}"]
-
-
-def match(node: Node) -> dict[str, int]:
-    """What each member holds, as a leader knows it: of itself, what is durable."""
-    status = node.status
-    matches = {str(number_of(peer.id)): peer.match_index for peer in status.peers}
-    return {str(node.number): status.durable_index, **matches}
-
-
-def flow(node: Node) -> dict[str, Json]:
-    """How each member is replicated to. A leader is no peer of its own: its entry says what its disk has confirmed."""
-    status = node.status
-    itself = {"state": "replicate", "next": status.durable_index + 1, "paused": False, "inflight": 0}
-    found: dict[str, Json] = {str(node.number): {**itself, "pending_snapshot": 0, "reachable": True}}
-    for peer in status.peers:
-        found[str(number_of(peer.id))] = {
-            "state": peer.flow,
-            "next": peer.next_index,
-            "paused": peer.paused,
-            "inflight": peer.inflight_messages,
-            "pending_snapshot": 0,
-            "reachable": peer.reachable,
-        }
-    return found
-
-
-def log(node: Node) -> list[Json]:
-    """The log behind the snapshot."""
-    status = node.status
-    entries = node.raft.entries(status.snapshot_index + 1, status.last_index)
-    return [_entry(entry.term, entry.index, entry.data) for entry in entries]
-
-
-def durable_log(node: Node) -> list[Json]:
-    """The log as the disk has it."""
-    first = node.disk.snapshot.index + 1
-    return [_entry(term, index, entry[1:]) for index, (term, entry) in enumerate(node.disk.log, first)]
-
-
-def members(node: Node) -> dict[str, list[int]]:
-    """The configuration, by numbers."""
-    now = node.status.configuration
-    return {name: sorted(number_of(member.id) for member in getattr(now, name)) for name in CONFIGURATION_FIELDS}
-
-
-def _entry(term: int, index: int, data: bytes) -> Json:
-    return {"term": term, "index": index, "type": "normal", "data": data.decode()}
-
-
-FIELDS: dict[str, Callable[[Node], Any]] = {
-    "role": lambda node: node.status.role,
-    "term": lambda node: node.status.term,
-    "vote": lambda node: number_of(node.status.vote),
-    "leader": lambda node: number_of(node.status.leader),
-    "commit": lambda node: node.status.commit_index,
-    "applied": lambda node: node.status.applied_index,
-    "last_index": lambda node: node.status.last_index,
-    "snapshot_index": lambda node: node.status.snapshot_index,
-    "config": members,
-    "log": log,
-    "durable_log": durable_log,
-    "applied_data": lambda node: (node.content + b"".join(node.applied)).decode(),
-    "match": match,
-}
+def _bytes(text: Any) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode()

@@ -3,17 +3,14 @@
 import pytest
 
 from tests.acceptance import data
-from tests.acceptance.script_runner import ScriptRunner, UnknownInScript
-from tests.acceptance.set_aside import SCRIPT_REQUIREMENTS
+from tests.acceptance.comparing import UnknownInScript
+from tests.acceptance.script_runner import ScriptRunner
 
 
 @pytest.mark.parametrize("name", data.names("scripts"))
 def test_script_plays_as_recorded(name: str) -> None:
     """After each operation every node is in the state that the script gives."""
     script = data.script(name)
-    for requirement in script["requires"]:
-        if requirement in SCRIPT_REQUIREMENTS:
-            pytest.skip(f"requires {requirement}: {SCRIPT_REQUIREMENTS[requirement]}")
     ScriptRunner(script).play()
 
 
