@@ -40,7 +40,7 @@ class NodeInvariants:
         self._entries: list[bytes] = []
         self._runs: list[tuple[int, int]] = []
         self._led_term = 0
-        self._matches: dict[str, int] = {}
+        self._matches: dict[str, tuple[int, str]] = {}  # match and incarnation of each member
         self._before = (0, 0, 0, 0, 0)
         self._vote: str | None = None
         self.check(raft)
@@ -101,14 +101,15 @@ class NodeInvariants:
         settled = min(state.log.commit, state.writes.index)
         if len(state.role.uncommitted) > state.log.last_index - settled:
             raise InvariantViolation("I24", f"{self.id}: more uncommitted appends are counted than there are entries")
-        for gone in [peer for peer in self._matches if peer not in state.role.progress]:
+        members = {member.id: member.incarnation for member in state.configuration.members}
+        for gone in [peer for peer, (_, life) in self._matches.items() if members.get(peer) != life]:
             del self._matches[gone]
         for peer, progress in state.role.progress.items():
             if not progress.match < progress.next <= state.log.last_index + 1:
                 raise InvariantViolation("I12", f"{self.id}: of {peer}, match {progress.match}, next {progress.next}")
-            if progress.match < self._matches.get(peer, 0):
+            if peer in members and progress.match < self._matches.get(peer, (0, ""))[0]:
                 raise InvariantViolation("I12", f"{self.id}: match of {peer} falls to {progress.match}")
-            self._matches[peer] = progress.match
+            self._matches[peer] = (progress.match, members.get(peer, ""))
             if progress.inflights.count > config.max_inflight_messages:
                 raise InvariantViolation("I24", f"{self.id}: {progress.inflights.count} appends in flight to {peer}")
 
@@ -181,10 +182,13 @@ class NodeInvariants:
             raise InvariantViolation("I13", text)
 
     def _check_role(self, state: State) -> None:
-        """I14: whoever is no voter never stands for election. A leader may have dropped itself, and finishes that."""
+        """I14: whoever is no voter never stands for election, nor leads. It is one until its removal is committed."""
         self._led_term = state.term if isinstance(state.role, Leader) else 0
-        is_voter = self.configuration.is_voter(state.id)
-        if not is_voter and isinstance(state.role, PreCandidate | Candidate):
-            raise InvariantViolation("I14", f"{self.id} is {state.role.name} and no voter")
-        if not is_voter and isinstance(state.role, Leader) and self.configurations[-1][0] <= state.log.commit:
-            raise InvariantViolation("I14", f"{self.id} leads, and is no voter by a committed configuration")
+        if not isinstance(state.role, PreCandidate | Candidate | Leader):
+            return
+        for index, configuration in reversed(self.configurations):
+            if configuration.is_voter(state.id):
+                return
+            if index <= state.log.commit:
+                break
+        raise InvariantViolation("I14", f"{self.id} is {state.role.name} and no voter")

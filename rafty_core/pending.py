@@ -123,14 +123,15 @@ class Proposals:
         newest_term = log.term(applied.last)
         while self.accepted:
             proposal = self.accepted[0]
+            start = max(proposal.first, applied.first)  # what was applied before is this proposal's, or compacted
             if proposal.first > applied.last:
                 if newest_term <= proposal.term:
                     break
                 whole = False
-            elif log.term(proposal.first) != proposal.term:
+            elif log.term(start) != proposal.term:
                 whole = False
             else:
-                reached = min(proposal.last, log.run_end(proposal.first), applied.last)
+                reached = min(proposal.last, log.run_end(start), applied.last)
                 self._collect(proposal, reached, applied, log)
                 whole = reached == proposal.last
                 if not whole and reached == applied.last:

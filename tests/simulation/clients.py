@@ -11,12 +11,8 @@ from collections.abc import Sequence
 from rafty_core import NotApplied, OutcomeUnknown, ProposalAnswer
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
+from tests.simulation.machine import result_of
 from tests.simulation.world import World
-
-
-def result_of(ordinal: int) -> bytes:
-    """The result of the command that is the `ordinal`-th in the log."""
-    return b"result %d" % ordinal
 
 
 class Clients:

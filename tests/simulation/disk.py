@@ -5,22 +5,26 @@ Law: *a crash keeps every synced write, a prefix of the others, and nothing else
 
 from collections.abc import Callable
 
-from rafty_core import Batch, Configuration, Snapshot, Stable, Write
+from rafty_core import Batch, Snapshot, Stable, Write
 from tests.simulation.options import Options
 from tests.simulation.world import World
 
 
 class Disk:
-    """Writes are queued, several share a sync, and the news of it may come late. `durable` hears of each write."""
+    """Writes are queued, several share a sync, and the news of it may come late. `durable` hears of each write.
 
-    def __init__(self, world: World, options: Options, members: Configuration, durable: Callable[[Write], None]):
+    What may be compacted is kept, or goes in part or as a whole, as chance has it.
+    """
+
+    def __init__(self, world: World, options: Options, snapshot: Snapshot, durable: Callable[[Write], None]):
         self.world = world
         self.options = options
         self.slowness = 1.0
-        self.members = members
+        self.snapshot = snapshot
         self._durable = durable
         self._term = 0
         self._vote: str | None = None
+        self._first = 1  # index of the first entry that is stored, or would be
         self._log: list[tuple[int, bytes]] = []
         self._queue: list[Write] = []
         self._syncing = False
@@ -29,12 +33,12 @@ class Disk:
     def load(self) -> Stable:
         """What survived, in batches cut at random."""
         batches: list[Batch] = []
-        for index, (term, entry) in enumerate(self._log, 1):
+        for index, (term, entry) in enumerate(self._log, self._first):
             if batches and batches[-1].term == term and self.world.random.random() < 0.7:
                 batches[-1] = Batch(batches[-1].first, term, [*batches[-1].entries, entry])
             else:
                 batches.append(Batch(index, term, [entry]))
-        return Stable(self._term, self._vote, Snapshot(configuration=self.members), batches)
+        return Stable(self._term, self._vote, self.snapshot, batches)
 
     def submit(self, write: Write, persisted: Callable[[int], None]) -> None:
         """Make this durable some time; then call `persisted` with the number of the newest durable write."""
@@ -70,8 +74,20 @@ class Disk:
 
     def _keep(self, count: int) -> None:
         for write in self._queue[:count]:
+            if write.snapshot is not None:
+                self.snapshot = write.snapshot
+                if write.installs:
+                    self._first, self._log = write.snapshot.index + 1, []
             self._term, self._vote = write.term, write.vote
             for batch in write.batches:
-                self._log[batch.first - 1 :] = [(batch.term, entry) for entry in batch.entries]
+                self._log[batch.first - self._first :] = [(batch.term, entry) for entry in batch.entries]
+            self._compact(write.compact_to)
             self._durable(write)
         del self._queue[:count]
+
+    def _compact(self, index: int) -> None:
+        """Forget entries up to `index`, or fewer, or none."""
+        if index >= self._first:
+            first = self.world.random.choice((self._first, index + 1, self.world.random.randint(self._first, index)))
+            del self._log[: first - self._first]
+            self._first = first

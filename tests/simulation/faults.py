@@ -6,7 +6,9 @@ Law: *every fault is drawn from the seed, lasts a while, and can be undone at on
 from collections.abc import Callable
 
 from rafty_core import Campaign
-from tests.simulation.cluster import Cluster, SimulatedNode
+from tests.simulation.churn import Churn
+from tests.simulation.cluster import Cluster
+from tests.simulation.node import SimulatedNode
 
 LONGEST_LOG = 300
 """Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
@@ -22,8 +24,17 @@ class Faults:
 
     def start(self) -> None:
         """Begin to break things, and let clients propose."""
-        self._again(self.cluster.options.fault_interval, self._break_something)
-        self._again(self.cluster.options.proposal_interval, self._propose)
+        options, churn = self.cluster.options, Churn(self)
+        for interval, action in (
+            (options.fault_interval, self._break_something),
+            (options.proposal_interval, self._propose),
+            (options.read_interval, self._read),
+            (options.snapshot_interval, self._take_snapshot),
+            (options.churn_interval, churn.change),
+            (options.transfer_interval, churn.transfer),
+        ):
+            if interval:
+                self._again(interval, action)
 
     def repair(self) -> None:
         """Undo every fault: all nodes run at full speed, and all of them reach each other."""
@@ -33,6 +44,8 @@ class Faults:
         network.calm = True
         for node in self.cluster.nodes.values():
             node.disk.slowness = node.slowness = 0.1
+            if node.gone:
+                continue
             if node.raft is None:
                 node.start()
             elif node.paused:
@@ -62,10 +75,21 @@ class Faults:
         self.world.after(self.world.random.uniform(least, most), lambda: None if self.stopped else undo())
 
     def _propose(self) -> None:
-        node = self.world.random.choice(list(self.cluster.nodes.values()))
+        node = self.world.random.choice(self.cluster.there)
         longest = max((other.raft.status().last_index for other in self.cluster.live if other.raft), default=0)
         if node.raft is not None and longest < LONGEST_LOG:
             self.cluster.propose(node)
+
+    def _read(self) -> None:
+        node = self.world.random.choice(self.cluster.there)
+        if node.raft is not None:
+            modes = ("linearizable", "linearizable", "lease", "lease", "at_least")
+            self.cluster.calls.read(node, self.world.random.choice(modes))
+
+    def _take_snapshot(self) -> None:
+        node = self.world.random.choice(self.cluster.there)
+        if node.raft is not None:
+            node.snapshots.take(node.raft)
 
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
@@ -73,12 +97,8 @@ class Faults:
         self.world.random.choice((*kinds, *more))()
 
     def _any_node(self) -> SimulatedNode:
-        leaders = self._leaders()
-        nodes = list(self.cluster.nodes.values())
+        leaders, nodes = self.cluster.leaders, self.cluster.there
         return self.world.random.choice(leaders if leaders and self.world.chance(0.4) else nodes)
-
-    def _leaders(self) -> list[SimulatedNode]:
-        return [node for node in self.cluster.live if node.raft is not None and node.raft.status().role == "leader"]
 
     # ---------------------------------------------------------------- faults
 
@@ -106,7 +126,7 @@ class Faults:
 
     def _strand_leader(self) -> None:
         """Leave a leader alone, or with one other node, and with more and more that is not committed."""
-        leaders = self._leaders()
+        leaders = self.cluster.leaders
         if not leaders:
             return
         leader = self.world.random.choice(leaders)
@@ -121,7 +141,7 @@ class Faults:
         for _ in range(self.world.random.randint(1, 6)):
             self.cluster.propose(leader)
         if self.world.chance(0.3):
-            self._undo_later(0.005, 0.1, lambda: self._crash_one(leader))
+            self._undo_later(0.005, 0.1, lambda: self.crash_one(leader))
         if self.world.chance(0.3):
             self._undo_later(0.3, 1.0, self.cluster.network.repeat_requests)
         self._undo_later(0.5, 1.5, self._heal)
@@ -131,19 +151,20 @@ class Faults:
         self.cluster.network.blocked.clear()
 
     def _crash(self) -> None:
-        self._crash_one(self._any_node())
+        self.crash_one(self._any_node())
 
-    def _crash_one(self, node: SimulatedNode) -> None:
+    def crash_one(self, node: SimulatedNode) -> None:
+        """End the life of this node; another follows, sooner or later."""
         if node.raft is not None:
             if self.world.chance(0.3):
                 self.cluster.network.repeat_requests()
             node.crash()
             longest = self.world.random.choice((0.001, 0.3, 2))
-            self._undo_later(0.0, longest, lambda: node.start() if node.raft is None else None)
+            self._undo_later(0.0, longest, lambda: node.start() if node.raft is None and not node.gone else None)
 
     def _crash_all(self) -> None:
         for node in self.cluster.live:
-            self._crash_one(node)
+            self.crash_one(node)
 
     def _pause(self) -> None:
         node = self._any_node()

@@ -4,71 +4,82 @@ Law: *a message arrives as it was sent, or as something no node takes for a mess
 """
 
 from collections import deque
-from collections.abc import Callable
 from copy import copy
+from typing import TYPE_CHECKING
 
 from rafty_core import ForwardedProposal, Message
 from rafty_transports.codec import decode, encode
 from tests.simulation.options import Options
 from tests.simulation.world import World
 
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
+
 MOST_REMEMBERED = 100
 
 
 class Network:
-    """Carries messages between nodes. `deliver` takes each message; `lost` hears of those that were dropped."""
+    """Carries messages between the nodes of a cluster.
 
-    def __init__(self, world: World, options: Options, deliver: Callable[[Message], None]) -> None:
+    It vouches for who is who: what was said by or to an earlier incarnation of a node never arrives.
+    """
+
+    def __init__(self, world: World, options: Options, cluster: "Cluster") -> None:
         self.world = world
         self.options = options
         self.blocked: dict[tuple[str, str], None] = {}
         self.calm = False
         self.sent = 0
-        self._deliver = deliver
-        self._remembered: list[Message] = []
-        self._requests: deque[Message] = deque(maxlen=30)
+        self._cluster = cluster
+        self._remembered: list[tuple[Message, str]] = []
+        self._requests: deque[tuple[Message, str]] = deque(maxlen=30)
 
     def send(self, message: Message) -> bool:
         """Let the message arrive never, once or twice. Returns False if it was dropped."""
         self.sent += 1
-        world, options = self.world, self.options
+        world, options, names = self.world, self.options, self._names(message)
         if self.calm:
-            return self._travel(message, world.random.uniform(0.5, 1.5) * min(options.latency, 0.01))
-        self._remember(message)
+            return self._travel(message, names, world.random.uniform(0.5, 1.5) * min(options.latency, 0.01))
+        self._remember(message, names)
         if world.chance(options.lossy):
             return False
         for _ in range(1 + world.chance(options.repeating)):
             delay = world.random.expovariate(1) * options.latency
             if world.chance(options.delaying):
                 delay += world.random.uniform(0, 2)
-            if not self._travel(message, delay):
+            if not self._travel(message, names, delay):
                 return False
         return True
 
     def repeat_requests(self) -> None:
         """Send the newest forwarded proposals once more, over the next moments."""
-        for message in self._requests:
-            self._travel(message, self.world.random.uniform(0, 0.7))
+        for message, names in self._requests:
+            self._travel(message, names, self.world.random.uniform(0, 0.7))
 
-    def _remember(self, message: Message) -> None:
+    def _names(self, message: Message) -> str:
+        """The incarnations of sender and receiver as they are now."""
+        nodes = (self._cluster.nodes.get(name) for name in (message.sender, message.to))
+        return " ".join("" if node is None else node.incarnation for node in nodes)
+
+    def _remember(self, message: Message, names: str) -> None:
         """Keep some messages for ever, to send them again when nobody expects them."""
         if isinstance(message, ForwardedProposal):
-            self._requests.append(message)
+            self._requests.append((message, names))
         if not self.options.replaying:
             return
         if len(self._remembered) < MOST_REMEMBERED:
-            self._remembered.append(message)
+            self._remembered.append((message, names))
         elif self.world.chance(0.3):
-            self._remembered[self.world.random.randrange(MOST_REMEMBERED)] = message
+            self._remembered[self.world.random.randrange(MOST_REMEMBERED)] = (message, names)
         if self.world.chance(self.options.replaying):
-            self._travel(self.world.random.choice(self._remembered), 0.0)
+            self._travel(*self.world.random.choice(self._remembered), 0.0)
 
-    def _travel(self, message: Message, delay: float) -> bool:
-        if (message.sender, message.to) in self.blocked:
+    def _travel(self, message: Message, names: str, delay: float) -> bool:
+        if (message.sender, message.to) in self.blocked or message.to not in self._cluster.nodes:
             return False
         if self.world.chance(self.options.encoding):
             message = self._recoded(message)
-        self.world.after(delay, lambda: self._arrive(message))
+        self.world.after(delay, lambda: self._arrive(message, names))
         return True
 
     @staticmethod
@@ -79,9 +90,12 @@ class Network:
             return message
         return decoded if decoded == message else message
 
-    def _arrive(self, message: Message) -> None:
-        if (message.sender, message.to) not in self.blocked:
-            self._deliver(message)
+    def _arrive(self, message: Message, names: str) -> None:
+        if (message.sender, message.to) in self.blocked or names != self._names(message):
+            return
+        sender, receiver = self._cluster.nodes[message.sender], self._cluster.nodes[message.to]
+        if receiver.raft is not None and receiver.knows(sender) and sender.knows(receiver):
+            self._cluster.deliver(message)
 
 
 def corrupted(message: Message, world: World) -> Message:

@@ -4,9 +4,9 @@ Law: *everything a run does follows from its seed*, and so from these options an
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rafty_core import Config
+from rafty_core import Config, Configuration, Lease
 
 ELECTION_TIMEOUT = 0.5
 HEARTBEAT_INTERVAL = 0.1
@@ -40,6 +40,18 @@ class Options:
     max_apply_bytes: int
     max_pending_proposals: int
     forward_timeout: float
+    snapshot_interval: float
+    trailing: int
+    fetch_time: float
+    fetch_failing: float
+    machine: str
+    max_retained_bytes: int
+    churn_interval: float
+    lingering: float
+    transfer_interval: float
+    read_interval: float
+    max_pending_reads: int
+    lease: float
 
     @classmethod
     def draw(cls, seed: int, size: int | None = None) -> "Options":
@@ -70,13 +82,42 @@ class Options:
             max_apply_bytes=draw.choice((1, 100, 4 * 1024 * 1024)),
             max_pending_proposals=draw.choice((3, 50, 65536)),
             forward_timeout=draw.choice((0.2, 1.0, 5.0)),
+            snapshot_interval=draw.choice((0, 0, 0.05, 0.3)),
+            trailing=draw.choice((0, 3, 50)),
+            fetch_time=draw.choice((0.001, 0.05, 0.5)),
+            fetch_failing=draw.choice((0, 0.2, 0.5)),
+            machine=draw.choice(("from the snapshot", "from nothing", "durable")),
+            max_retained_bytes=draw.choice((1, 500, 256 * 1024 * 1024)),
+            churn_interval=draw.choice((0, 0, 0.3, 1.0)),
+            lingering=draw.choice((0, 0.5, 1)),
+            transfer_interval=draw.choice((0, 0, 0.5, 2.0)),
+            read_interval=draw.choice((0, 0.03, 0.2)),
+            max_pending_reads=draw.choice((4, 65536, 65536)),
+            lease=draw.choice((0, 0, 0.2, 0.6)),
         )
 
-    def config(self, node_id: str, boot: int) -> Config:
+    @property
+    def promise(self) -> Lease | None:
+        """The lease that voters promise in this run: its bound on drift covers the fastest and the slowest clock."""
+        bound = (1 + self.clock_drift) / (1 - self.clock_drift) - 1
+        return Lease(self.lease, bound + 1e-6) if self.lease else None
+
+    @property
+    def silence(self) -> float:
+        """The longest that a node waits for a leader before it would help to elect another."""
+        return max(ELECTION_TIMEOUT, self.lease)
+
+    def members(self, ids: list[str]) -> Configuration:
+        """The configuration that the cluster begins with. Half of the runs with leases get theirs by a change."""
+        lease = self.promise if self.seed % 2 or not self.churn_interval else None
+        return replace(Configuration.of(*ids), lease=lease)
+
+    def config(self, node_id: str, boot: int, incarnation: str) -> Config:
         """The settings of one life of a node."""
         return Config(
             id=node_id,
             boot=boot,
+            incarnation=incarnation,
             election_timeout=ELECTION_TIMEOUT,
             heartbeat_interval=HEARTBEAT_INTERVAL,
             max_batch_bytes=self.max_batch_bytes,
@@ -88,4 +129,6 @@ class Options:
             max_proposal_bytes=500,
             max_pending_proposals=self.max_pending_proposals,
             forward_timeout=self.forward_timeout,
+            max_pending_reads=self.max_pending_reads,
+            max_retained_bytes=self.max_retained_bytes,
         )

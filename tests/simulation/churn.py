@@ -1,0 +1,123 @@
+"""Administrators who change the members, hand leadership over, and do not wait for each other.
+
+Law: *whatever is asked for, and whoever dies meanwhile, the cluster stays one*: what a change must not do, the core
+refuses.
+"""
+
+from typing import TYPE_CHECKING
+
+from rafty_core import Change, Configuration, Member
+from rafty_core.invariants import state_of
+from tests.simulation.node import SimulatedNode
+
+if TYPE_CHECKING:
+    from tests.simulation.faults import Faults
+
+NAMES = [f"n{number}" for number in range(1, 8)]
+"""Who may ever be a member: small enough that all sets of them can be looked at."""
+
+
+class Churn:
+    """Asks for changes that make sense, and for some that do not."""
+
+    def __init__(self, faults: "Faults") -> None:
+        self.faults = faults
+        self.cluster, self.world = faults.cluster, faults.cluster.world
+        self._asked = 0
+
+    def change(self) -> None:
+        """Ask a node, most often the leader, for some change; another may follow at once, or a crash."""
+        node = self._somebody()
+        if node is None or node.raft is None:
+            return
+        draw, state = self.world.random, state_of(node.raft)
+        changes = self._some_changes(state.configuration)
+        if changes:
+            options: dict[str, object] = {"force": self.world.chance(0.4)}
+            if self.world.chance(0.3):
+                options["based_on"] = state.log.configurations.index if self.world.chance(0.7) else draw.randint(1, 9)
+            if self.cluster.options.lease and self.world.chance(0.3):
+                options["lease"] = self.cluster.options.promise if self.world.chance(0.8) else None
+            self.cluster.calls.change(node, changes, **options)
+        if self.world.chance(0.2):
+            self.world.after(draw.uniform(0, 0.02), self._again)
+        if self.world.chance(0.3):
+            self.world.after(draw.uniform(0, 0.3), self._kill_leader)
+
+    def transfer(self) -> None:
+        """Ask a node to hand over, to somebody or to anybody."""
+        node = self._somebody()
+        if node is not None:
+            target = self.world.random.choice([None, *self.cluster.nodes])
+            self.cluster.calls.transfer(node, target, self.world.random.choice((0.0, 0.0, 0.1, 2.0)))
+
+    def _again(self) -> None:
+        if not self.faults.stopped:
+            self.change()
+
+    def _kill_leader(self) -> None:
+        leaders = self.cluster.leaders
+        if leaders and not self.faults.stopped:
+            self.faults.crash_one(self.world.random.choice(leaders))
+
+    def _somebody(self) -> SimulatedNode | None:
+        """A leader, most often."""
+        nodes = self.cluster.leaders if self.world.chance(0.85) else self.cluster.live
+        return self.world.random.choice(nodes) if nodes else None
+
+    # ------------------------------------------------------------------ changes
+
+    def _some_changes(self, now: Configuration) -> list[Change]:
+        draw = self.world.random
+        members = [member.id for member in now.members] or NAMES[:1]
+        a_member = draw.choice(members)
+        kind = draw.choice(("add", "add", "remove", "replace", "swap", "demote", "promote", "update", "nobody"))
+        if kind == "remove" and len(now.voters) < 3 and self.world.chance(0.8):
+            kind = "add"
+        if kind in ("add", "replace", "swap"):
+            changes = [self._addition(now, "add_voter" if self.world.chance(0.8) else "add_learner")]
+            if kind == "swap":
+                changes.append(self._addition(now, "add_voter"))
+            if kind != "add":
+                changes.insert(draw.randint(0, 1), self._made("remove", a_member))
+            return [change for change in changes if change is not None]
+        if kind == "promote" and now.learners:
+            return [self._made("add_voter", draw.choice(now.learners).id)]
+        if kind == "nobody":
+            return [self._made("remove", draw.choice(NAMES))]
+        return [self._made({"demote": "add_learner", "promote": "add_voter"}.get(kind, kind), a_member)]
+
+    def _made(self, kind: str, node_id: str, incarnation: str = "") -> Change:
+        """A change that leaves its mark in the address, so that it can be told from all others."""
+        self._asked += 1
+        address = "" if kind == "remove" else f"{node_id}:{self._asked}"
+        return Change(kind, Member(node_id, address, incarnation))  # type: ignore[arg-type]
+
+    def _addition(self, now: Configuration, kind: str) -> Change | None:
+        """A node that is no member anywhere; one of that name that was removed comes back with an empty directory."""
+        ghost = self.cluster.invariants.ghost
+        taken = {member.id for member in [*now.members, *ghost.configurations[-1][1].members]}
+        for node in self.cluster.live:
+            if node.raft is not None:
+                taken.update(member.id for member in _members(state_of(node.raft).configuration))
+        free = [name for name in NAMES if name not in taken]
+        if not free:
+            return None
+        name = self.world.random.choice(free)
+        joining = self.cluster.nodes.get(name)
+        removed = {(gone.id, gone.incarnation) for gone in ghost.configurations[-1][1].removed}
+        if joining is None or joining.gone or (joining.id, joining.incarnation) in removed:
+            joining = self.cluster.join(name)
+            joining.slowness = self.world.random.choice((1.0, 1.0, 20.0))
+            delay = self.world.random.choice((0.0, 0.0, 0.5, 8.0))
+            self.world.after(delay, lambda: self._start(joining))
+        return self._made(kind, name, joining.incarnation)
+
+    def _start(self, node: SimulatedNode) -> None:
+        if node.raft is None and not node.gone and not self.faults.stopped:
+            node.start()
+
+
+def _members(configuration: Configuration) -> list[Member]:
+    goal = configuration.goal
+    return [*configuration.members, *(goal.members if goal is not None else ())]

@@ -1,0 +1,220 @@
+"""What must come to pass once nothing goes wrong any more (invariants I24, I25, I26).
+
+Law: *a bare majority that works is enough*: for a leader, for writes and reads, and to end what was begun.
+"""
+
+from dataclasses import asdict
+
+from rafty_core import Configuration
+from rafty_core.configuration_invariants import is_quorum
+from rafty_core.invariants import InvariantViolation, state_of
+from rafty_core.membership import PATIENCE
+from rafty_core.state import Leader
+from tests.simulation.cluster import Cluster
+from tests.simulation.faults import Faults
+from tests.simulation.node import SimulatedNode
+from tests.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
+
+SLOWEST = 1.25
+"""Simulated clocks and deadlines differ by at most this factor."""
+
+SETTLING = 3.0
+"""What the disks and machines are slow at when the faults stop is done by then, in seconds."""
+
+GIVING_UP = 60.0
+"""Seconds after which a change of membership is done, or given up."""
+
+
+class Liveness:
+    """The second phase of a run: `core` is what must work."""
+
+    def __init__(self, cluster: Cluster, faults: Faults) -> None:
+        self.cluster = cluster
+        self.world = cluster.world
+        self.faults = faults
+        self.core: list[SimulatedNode] = []
+
+    def check(self) -> None:
+        """Raise `InvariantViolation` for what does not come to pass."""
+        self.world.run_until(self.world.time + 0.1)
+        self._choose_core()
+        self.world.run_until(self.world.time + SETTLING)
+        self._expect_leader()
+        self._expect_rest()
+        self._expect_writes()
+        self._expect_reads()
+        self._expect_answers()
+        self._expect_agreement()
+        self._expect_quiet()
+
+    # --------------------------------------------------------------------- core
+
+    def _configurations(self) -> list[Configuration]:
+        """All that may decide now or soon: what is committed, what is in force anywhere, and where it leads."""
+        ghost = self.cluster.invariants.ghost
+        found = [ghost.configurations[-1][1]]
+        for node in self.cluster.live:
+            if node.raft is not None:
+                log = state_of(node.raft).log
+                newer = log.configurations.index > ghost.configurations[-1][0]
+                if newer or log.configurations.newest == found[0]:
+                    found.append(log.configurations.newest)
+        return found + [configuration.goal for configuration in found if configuration.goal is not None]
+
+    def _choose_core(self) -> None:
+        """I25: half of the runs go on with a bare majority; the others stay dead, deaf, mute, or both."""
+        configurations = self._configurations()
+        names = {member.id for configuration in configurations for member in configuration.members}
+        nodes = [node for name, node in self.cluster.nodes.items() if name in names and node.raft is not None]
+        draw = self.world.random
+        if draw.random() < 0.5:
+            self.core = nodes
+            return
+        draw.shuffle(nodes)
+        core = list(nodes)
+        for node in nodes:
+            ids = [other.id for other in core if other is not node]
+            if all(is_quorum(configuration, ids) for configuration in configurations):
+                core.remove(node)
+        self.core = core
+        for node in nodes:
+            if node not in core:
+                fate = draw.choice(("dead", "deaf", "mute", "cut off"))
+                if fate == "dead":
+                    node.crash()
+                else:
+                    self.faults.isolate(node, deaf=fate != "mute", mute=fate != "deaf")
+
+    def _leader(self) -> SimulatedNode | None:
+        """The one of the core that leads, if all of the core that it calls members know it."""
+        for node in self.core:
+            state = state_of(node.raft) if node.raft is not None else None
+            if state is None or not isinstance(state.role, Leader):
+                continue
+            members = {member.id for member in state.configuration.members}
+            others = [state_of(other.raft) for other in self.core if other.raft is not None and other.id in members]
+            if all((other.role.leader, other.term) == (node.id, state.term) for other in others):
+                return node
+        return None
+
+    def _expect(self, holds: bool, number: str, text: str) -> None:
+        if not holds:
+            ghost = self.cluster.invariants.ghost.configurations[-1]
+            core = f"core {[node.id for node in self.core]}, configuration {ghost}"
+            raise InvariantViolation(number, "\n  ".join([text, core, *(_picture(node) for node in self.cluster.live)]))
+
+    # ------------------------------------------------------------- expectations
+
+    def _expect_leader(self) -> None:
+        seconds = 10 * self.cluster.options.silence * SLOWEST
+        found = self.world.run_while(lambda: self._leader() is None, seconds)
+        self._expect(found, "I25", "no leader within ten election timeouts")
+
+    def _expect_rest(self) -> None:
+        """A change that was begun ends, and who is no member afterwards is not waited for any more."""
+        ghost = self.cluster.invariants.ghost
+
+        def restless() -> bool:
+            index, settled = ghost.configurations[-1]
+            if not settled.at_rest:
+                return True
+            members = {member.id for member in settled.members}
+            states = [state_of(node.raft) for node in self.core if node.raft is not None and node.id in members]
+            return any(state.configuration != settled or state.log.commit < index for state in states)
+
+        self._expect(self.world.run_while(restless, GIVING_UP), "I25", "a change of membership does not come to an end")
+        members = {member.id for member in ghost.configurations[-1][1].members}
+        self.core = [node for node in self.core if node.id in members]
+        found = self.world.run_while(lambda: self._leader() is None, 10 * self.cluster.options.silence * SLOWEST)
+        self._expect(found, "I25", "no leader after the last change of membership")
+
+    def _expect_writes(self) -> None:
+        """A new write of every node is answered, that of the leader by its result, and is applied on all the core."""
+        fates, cluster = self.cluster.clients.fates, self.cluster
+        tokens = {node.id: cluster.propose(node) for node in self.core}
+
+        def waiting() -> bool:
+            outcomes = {name: fates.get(token, "open") for name, token in tokens.items()}
+            for node in self.core:
+                if outcomes[node.id] not in ("open", "applied", "OutcomeUnknown"):
+                    tokens[node.id] = cluster.propose(node)  # it was refused, and a client asks again
+            if "applied" not in outcomes.values() or not set(outcomes.values()) <= {"applied", "OutcomeUnknown"}:
+                return True
+            goal = cluster.invariants.ghost.last
+            return any(node.raft is None or node.raft.applied_index < goal for node in self.core)
+
+        self._expect(self.world.run_while(waiting, 30), "I25", "a new write is not committed and applied by all")
+
+    def _expect_reads(self) -> None:
+        """Every node serves a read, whether the leader's lease may be used or not."""
+        calls = self.cluster.calls
+        modes = {node.id: mode for node, mode in zip(self.core, ("linearizable", "lease") * 4, strict=False)}
+        tokens = {node.id: calls.read(node, modes[node.id]) for node in self.core}
+
+        def waiting() -> bool:
+            for node in self.core:
+                if calls.fates.get(tokens[node.id], "done") != "done":
+                    tokens[node.id] = calls.read(node, modes[node.id])
+            return any(token in calls.open for token in tokens.values())
+
+        self._expect(self.world.run_while(waiting, 10), "I25", "a read is not served")
+
+    def _expect_answers(self) -> None:
+        """Every request has its answer, within its deadline."""
+        seconds = self.cluster.options.forward_timeout * SLOWEST + 2
+        names = {node.id for node in self.core}
+
+        def left() -> list[object]:
+            proposals = [(token, where) for token, (where, _) in self.cluster.clients.open.items() if where in names]
+            calls = [(token, where) for token, (where, _, _) in self.cluster.calls.open.items() if where in names]
+            return [*proposals, *calls]
+
+        self._expect(
+            self.world.run_while(lambda: bool(left()), seconds), "I25", f"requests without an answer: {left()[:5]}"
+        )
+
+    def _expect_agreement(self) -> None:
+        def differing() -> bool:
+            pictures = [node.raft.status() for node in self.core if node.raft is not None]
+            ends = {(p.commit_index, p.applied_index, p.last_index, p.durable_index, p.term) for p in pictures}
+            return len(ends) != 1 or pictures[0].commit_index != pictures[0].last_index
+
+        self._expect(self.world.run_while(differing, 5), "I25", "the logs of the core do not become equal")
+        rafts = [node.raft for node in self.core if node.raft is not None]
+        first = max(raft.status().first_index for raft in rafts)
+        logs = [raft.entries(first, raft.status().last_index) for raft in rafts]
+        self._expect(all(log == logs[0] for log in logs), "I3", "logs of equal length and term differ")
+        last, states = self.cluster.invariants.ghost.last, [node.machine for node in self.core]
+        self._expect(all(state == self.cluster.replay.states[last] for state in states), "I5", "the states differ")
+
+    def _expect_quiet(self) -> None:
+        """I26: nothing but heartbeats and their answers. I25: no other leader for twenty election timeouts; whoever is
+        deaf, or no member any more, talks in vain (I15)."""
+        cluster = self.cluster
+        self.world.run_until(self.world.time + 1)
+        if cluster.options.churn_interval:  # removed members that never answer are told for a while
+            self.world.run_until(self.world.time + PATIENCE * ELECTION_TIMEOUT * SLOWEST)
+        leaders, before = len(cluster.invariants.leaders), cluster.network.sent
+        seconds = 20 * ELECTION_TIMEOUT
+        self.world.run_until(self.world.time + seconds)
+        self._expect(
+            len(cluster.invariants.leaders) == leaders, "I25", "the leader changes, though nothing is wrong (or I15)"
+        )
+        members = cluster.invariants.ghost.configurations[-1][1].members
+        if len(self.core) != len(cluster.live) or len(self.core) != len(members):
+            return
+        rate = (cluster.network.sent - before) / (seconds / HEARTBEAT_INTERVAL)
+        most = 2 * (len(members) - 1) * (1 + cluster.options.clock_drift + 0.03)
+        text = f"{rate:.2f} messages per heartbeat interval, at most {most:.2f} expected"
+        self._expect(rate <= most, "I26", text)
+        pictures = [node.raft.status() for node in self.core if node.raft is not None]
+        left = [(p.pending_proposals, p.pending_reads, p.fetching_snapshot, p.transferring_to) for p in pictures]
+        self._expect(set(left) == {(0, 0, 0, None)}, "I24", f"something is pending in quiescence: {left}")
+
+
+def _picture(node: SimulatedNode) -> str:
+    if node.raft is None:
+        return f"{node.id} is down"
+    picture = asdict(node.raft.status())
+    del picture["configuration"]
+    return ", ".join(f"{name} {value}" for name, value in picture.items())

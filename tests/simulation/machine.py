@@ -1,0 +1,121 @@
+"""A state machine whose whole state is one number, and the snapshots of it.
+
+Law: *a snapshot at k is the state after the entries 1 to k, whoever took it, whoever restores it* (invariant I19).
+
+The number is a chained hash of all that was applied, so that any difference shows at once. It never enters a trace.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from rafty_core import Fetch, Raft, SnapshotFailed, SnapshotReceived, SnapshotTaken, Write
+from rafty_core.entries import COMMAND
+from rafty_core.invariants import InvariantViolation
+
+if TYPE_CHECKING:
+    from tests.simulation.node import SimulatedNode
+
+LAST_ATTEMPT = 2.0
+"""After so many seconds a peer that is not reached is given up."""
+
+
+def result_of(ordinal: int) -> bytes:
+    """The result of the command that is the `ordinal`-th in the log."""
+    return b"result %d" % ordinal
+
+
+class MachineState(NamedTuple):
+    """What was applied: up to which index, its chained hash, and how many commands."""
+
+    applied: int = 0
+    value: int = 0
+    ordinal: int = 0
+
+    def after(self, entry: bytes) -> "MachineState":
+        """The state after one more entry."""
+        return MachineState(self.applied + 1, hash((self.value, entry)), self.ordinal + (entry[:1] == COMMAND))
+
+
+class Replay:
+    """The states that every machine must go through, by index."""
+
+    def __init__(self) -> None:
+        self.states = [MachineState()]
+
+    def see(self, committed: list[bytes]) -> None:
+        """Follow what was committed since the last call."""
+        for entry in committed[len(self.states) - 1 :]:
+            self.states.append(self.states[-1].after(entry))
+
+    def check(self, node: str, state: MachineState) -> None:
+        """I5 and I19: this is the state of everybody at that index."""
+        if state.applied >= len(self.states) or state != self.states[state.applied]:
+            raise InvariantViolation("I5", f"{node}: the state machine at {state.applied} is in another state")
+
+
+class Snapshots:
+    """The snapshots of one node that are whole and durable, by index: (term, state)."""
+
+    def __init__(self, node: "SimulatedNode") -> None:
+        self.node = node
+        self.images: dict[int, tuple[int, MachineState]] = {0: (0, MachineState())}
+
+    def take(self, raft: Raft) -> None:
+        """Begin to take a snapshot of what is applied; it is durable some time later, if the node lives on."""
+        node = self.node
+        try:
+            snapshot = raft.snapshot()
+        except LookupError:
+            return  # the state machine is being restored
+        if snapshot.index == 0:
+            return  # nothing is applied
+        if snapshot.configuration.voters:  # whoever joins is told at the end of the log who the members are
+            node.cluster.invariants.ghost.check_snapshot(snapshot, node.id)
+        image, boot = (snapshot.term, node.states[snapshot.index]), node.boot
+        delay = node.options.sync_time * node.world.random.uniform(0, 5)
+
+        def done() -> None:
+            if boot == node.boot and node.raft is not None and node.raft.applied_index >= snapshot.index:
+                self.images[snapshot.index] = image
+                kept = snapshot.index - node.world.random.randint(0, node.options.trailing)
+                node.receive(SnapshotTaken(snapshot.index, max(-1, kept)))
+
+        node.world.after(delay, done)
+
+    def written(self, write: Write) -> None:
+        """A write with a snapshot is durable: its image was before, and older ones may go (fault F82)."""
+        snapshot = write.snapshot
+        if snapshot is None:
+            return
+        if snapshot.index not in self.images or self.images[snapshot.index][0] != snapshot.term:
+            raise InvariantViolation("I9", f"{self.node.id} stores the snapshot at {snapshot.index}, and has no image")
+        for index in [index for index in self.images if index < snapshot.index]:
+            if index not in self.node.restoring and self.node.world.chance(0.5):
+                del self.images[index]
+
+    def fetch(self, fetch: Fetch) -> None:
+        """Fetch this snapshot from a peer: it arrives, or it fails, or this life of the node ends."""
+        self._attempt(fetch, self.node.boot, self.node.world.time + LAST_ATTEMPT)
+
+    def _attempt(self, fetch: Fetch, boot: int, until: float) -> None:
+        node, world = self.node, self.node.world
+        delay = node.options.fetch_time * world.random.uniform(0.3, 2)
+        world.after(delay, lambda: self._try(fetch, boot, until))
+
+    def _try(self, fetch: Fetch, boot: int, until: float) -> None:
+        node, snapshot = self.node, fetch.snapshot
+        if boot != node.boot or node.raft is None:
+            return
+        peer = node.cluster.nodes.get(fetch.peer)
+        if peer is None or not node.reaches(peer):
+            if node.world.time < until:
+                self._attempt(fetch, boot, until)
+            else:
+                node.receive(SnapshotFailed(snapshot.index, snapshot.term))
+            return
+        image = peer.snapshots.images.get(snapshot.index)
+        failing = not node.cluster.network.calm and node.world.chance(node.options.fetch_failing)
+        if failing or image is None or image[0] != snapshot.term:
+            node.receive(SnapshotFailed(snapshot.index, snapshot.term))
+        else:
+            self.images[snapshot.index] = image
+            node.receive(SnapshotReceived(snapshot.index, snapshot.term))

@@ -1,0 +1,250 @@
+"""One node over all its lives: a real core, simulated everything else.
+
+Law: *a driver has four rules*, and `SimulatedNode.carry_out` is nothing but them.
+"""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rafty_core import (
+    Applied,
+    Configuration,
+    Event,
+    Output,
+    PeerUnreachable,
+    Persisted,
+    Raft,
+    Removed,
+    Restore,
+    Snapshot,
+    Write,
+)
+from rafty_core.entries import COMMAND
+from rafty_core.invariants import state_of
+from tests.simulation.disk import Disk
+from tests.simulation.machine import MachineState, Snapshots, result_of
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
+
+GRAIN = 1e-6
+"""Timers are late by at least this much, in seconds: clocks that drift are compared in floating point."""
+
+
+class SimulatedNode:
+    """A node over all its lives: its disk, its clock, what waits for it, and the core while it is up.
+
+    `gone`: it was shut down for ever, since it was removed.
+    """
+
+    def __init__(self, cluster: "Cluster", node_id: str, configuration: Configuration, incarnation: str = "") -> None:
+        self.cluster = cluster
+        self.id = node_id
+        self.incarnation = incarnation
+        self.world, self.options = cluster.world, cluster.options
+        self.disk = Disk(self.world, self.options, Snapshot(configuration=configuration), self._durable)
+        self.snapshots = Snapshots(self)
+        self.raft: Raft | None = None
+        self.boot = 0
+        self.paused = self.gone = False
+        self.slowness = 1.0
+        self.machine = MachineState()
+        self.states: dict[int, MachineState] = {}  # that the machine went through in this life
+        self._met: dict[str, str] = {}  # incarnations of peers, durable
+        self._followed = Configuration()
+        self._rate, self._offset = 1.0, 0.0
+        self._inbox: list[Event] = []
+        self._wake_at = float("inf")
+        self._to_apply: deque[tuple[int, bytes] | Restore] = deque()
+        self._applying = self._new = False
+        self.restoring: list[int] = []  # snapshots that the machine is to be restored from
+
+    # ------------------------------------------------------------------ lives
+
+    def start(self) -> None:
+        """Begin a life, with what the disk holds and with a clock that has nothing to do with the last one's."""
+        self.boot += 1
+        draw, drift = self.world.random, self.options.clock_drift
+        self._rate, self._offset = 1 + draw.uniform(-drift, drift), draw.uniform(0, 1000)
+        self._inbox, self._wake_at = [], float("inf")
+        self._to_apply.clear()
+        self.restoring.clear()
+        self._applying = self.paused = False
+        stable = self.disk.load()
+        applied: int | None = None
+        if self.options.machine == "from the snapshot":
+            self.machine = self.snapshots.images[stable.snapshot.index][1]
+        else:
+            self.machine = MachineState() if self.options.machine == "from nothing" else self.machine
+            applied = self.machine.applied
+        self.states = {self.machine.applied: self.machine}
+        chance = random.Random(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
+        config = self.options.config(self.id, self.boot, self.incarnation)
+        self.raft = Raft(config, stable, random=chance, now=self.clock, applied=applied)
+        self.world.note(self.id, "starts", self.boot)
+        self.cluster.invariants.started(self.raft, stable)
+        self._new = True
+        self._wake_after(0.0)
+
+    def crash(self) -> None:
+        """End this life, with everything that was not synced."""
+        self.world.note(self.id, "crashes")
+        self.raft = None
+        self.disk.crash()
+        self.cluster.crashed(self.id)
+
+    def pause(self, paused: bool) -> None:
+        """Stop or continue, as a stopped process does: nothing is lost, time goes on."""
+        self.world.note(self.id, "pauses" if paused else "continues")
+        self.paused = paused
+        self._wake_after(0.0)
+
+    @property
+    def clock(self) -> float:
+        """What this node's clock shows."""
+        return self._offset + self.world.time * self._rate
+
+    def knows(self, other: "SimulatedNode") -> bool:
+        """Whether this node would talk to that one: its configuration names it so, or it met no other of its name."""
+        if self.raft is not None and state_of(self.raft).configuration is not self._followed:
+            self._followed = state_of(self.raft).configuration
+            self._met.update({member.id: member.incarnation for member in self._followed.members if member.incarnation})
+        return self._met.setdefault(other.id, other.incarnation) == other.incarnation
+
+    def reaches(self, other: "SimulatedNode") -> bool:
+        """Whether a connection between the two works now, both ways."""
+        blocked = self.cluster.network.blocked
+        open_ways = (self.id, other.id) not in blocked and (other.id, self.id) not in blocked
+        return other.raft is not None and not other.paused and open_ways and self.knows(other) and other.knows(self)
+
+    # ----------------------------------------------------------------- events
+
+    def receive(self, event: Event) -> None:
+        """Something happens to this node; it will step soon, with whatever else has come by then."""
+        if self.raft is not None:
+            self._inbox.append(event)
+            self._wake_after(self.world.random.uniform(0, 0.001) * self.slowness)
+
+    def _wake_after(self, delay: float) -> None:
+        time = self.world.time + delay
+        if time < self._wake_at:
+            self._wake_at = time
+            boot = self.boot
+            self.world.after(delay, lambda: self._wake(boot, time))
+
+    def _wake(self, boot: int, time: float) -> None:
+        if self.raft is None or boot != self.boot or time != self._wake_at:
+            return
+        self._wake_at = float("inf")
+        if self.paused:
+            return
+        if self._inbox or self._new or self.clock >= self.raft.deadline:
+            self._step(self.raft)
+        if self.raft is not None:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self.raft is not None and self.raft.deadline < float("inf"):
+            self._wake_after(max(0.0, (self.raft.deadline - self.clock) / self._rate) + GRAIN)
+
+    def _step(self, raft: Raft) -> None:
+        events, self._inbox, self._new = self._inbox, [], False
+        for event in events:
+            self.world.note(self.id, "<-", event)
+        self.world.steps += 1
+        output = raft.step(self.clock, *events)
+        self.cluster.check(self, raft, output)
+        self.carry_out(output)
+
+    def carry_out(self, output: Output) -> None:
+        """The driver's four rules."""
+        if output.write is not None:
+            self.world.note(self.id, "writes", output.write)
+            self.disk.submit(output.write, self._persisted)
+        for message in output.messages:
+            self.world.note(self.id, "->", message)
+            if not self.cluster.network.send(message) and self.world.chance(self.options.reporting):
+                self.receive(PeerUnreachable(message.to))
+        for item in output.apply:
+            if isinstance(item, Restore):
+                self.world.note(self.id, "is to restore", item)
+                self._to_apply.append(item)
+                self.restoring.append(item.index)
+            else:
+                self.world.note(self.id, "is to apply", (item.first, item.last))
+                self._to_apply.extend(enumerate(item.entries, item.first))
+        if self._to_apply and not self._applying:
+            self._apply_some()
+        if output.fetch is not None:
+            self.world.note(self.id, "is to fetch", output.fetch)
+            self.snapshots.fetch(output.fetch)
+        for answer in output.answers:
+            self.world.note(self.id, "answers", answer)
+        if any(isinstance(notice, Removed) for notice in output.notices):
+            self._leave()
+
+    def _leave(self) -> None:
+        """It was removed: it stops now or soon, or lingers on for ever."""
+        self.world.note(self.id, "was removed")
+        if not self.world.chance(self.options.lingering):
+            self.world.after(self.world.random.uniform(0, 0.5), lambda: self.shut_down(self.boot))
+
+    def shut_down(self, boot: int) -> None:
+        """Stop for ever, if this is still the life in which it was said."""
+        if self.raft is not None and boot == self.boot:
+            self.gone = True
+            self.crash()
+
+    # ------------------------------------------------- disk and state machine
+
+    def _durable(self, write: Write) -> None:
+        self.world.note(self.id, "has on disk", write.seq)
+        self.snapshots.written(write)
+        self.cluster.invariants.persisted(self.id, write)
+
+    def _persisted(self, seq: int) -> None:
+        self.receive(Persisted(seq))
+
+    def _apply_some(self) -> None:
+        self._applying = True
+        boot = self.boot
+        delay = self.options.apply_time * self.slowness * self.world.random.uniform(0.3, 2)
+        first = self._to_apply[0]
+        if isinstance(first, Restore):
+            self._to_apply.popleft()
+            self.world.after(delay, lambda: self._restored(boot, first))
+            return
+        entries: list[bytes] = []
+        for _ in range(self.world.random.randint(1, len(self._to_apply))):
+            item = self._to_apply[0]
+            if isinstance(item, Restore):
+                break
+            entries.append(item[1])
+            self._to_apply.popleft()
+        self.world.after(delay, lambda: self._applied(boot, entries))
+
+    def _restored(self, boot: int, restore: Restore) -> None:
+        if boot == self.boot and self.raft is not None:
+            self.machine = self.snapshots.images[restore.index][1]
+            self.restoring.remove(restore.index)
+            self._confirm([])
+
+    def _applied(self, boot: int, entries: Sequence[bytes]) -> None:
+        if boot != self.boot or self.raft is None:
+            return
+        results = []
+        for entry in entries:
+            self.machine = self.machine.after(entry)
+            if entry[:1] == COMMAND:
+                results.append(result_of(self.machine.ordinal))
+        self._confirm(results)
+
+    def _confirm(self, results: list[bytes]) -> None:
+        self.cluster.replay.check(self.id, self.machine)
+        self.states[self.machine.applied] = self.machine
+        self.receive(Applied(self.machine.applied, results if self.options.with_results else ()))
+        self._applying = False
+        if self._to_apply:
+            self._apply_some()
