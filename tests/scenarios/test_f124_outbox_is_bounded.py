@@ -9,8 +9,9 @@ import pytest
 
 from rafty_core.entries import Batch
 from rafty_core.messages import AppendEntries
+from rafty_transports.chunks import SnapshotChunk
 from rafty_transports.links import Limits
-from rafty_transports.queues import Outbox
+from rafty_transports.queues import HELD_CHUNKS, Outbox
 from tests.transports.connections import NOWHERE, heartbeat, node, unreachable_of, until
 
 ENTRY = b"\x01" * 10_000
@@ -33,6 +34,15 @@ def test_small_messages_are_bounded_too() -> None:
     outbox = Outbox(20, 100_000)
     outbox.connected = True
     assert sum(outbox.put(heartbeat("n1", "n2", number)) for number in range(500)) == 20
+
+
+def test_pieces_of_snapshots_are_bounded_too() -> None:
+    outbox = Outbox(1000, 100_000_000)
+    piece = SnapshotChunk("n1", "n2", 9, 1, "a" * 64, 10_000, 0, ENTRY)
+    assert not outbox.put(piece)
+    outbox.connected = True
+    assert sum(outbox.put(piece) for _ in range(500)) == HELD_CHUNKS
+    assert outbox.dropped == 501 - HELD_CHUNKS
 
 
 @pytest.mark.anyio

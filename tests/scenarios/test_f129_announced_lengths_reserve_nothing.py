@@ -13,7 +13,7 @@ from rafty_transports.codec import VERSION, DecodeError, FrameSplitter
 from rafty_transports.packing import unpack
 
 
-@pytest.mark.parametrize("kind", [0, 1, 5, 7, 10, 200])
+@pytest.mark.parametrize("kind", [0, 1, 5, 7, 10, 11, 12, 15, 16, 17, 200])
 @pytest.mark.parametrize("length", [2**32 - 1, 2**26])
 def test_a_frame_that_announces_too_much_is_refused_at_its_prefix(kind: int, length: int) -> None:
     prefix = struct.pack(">IIBB", length, 0, VERSION, kind)
@@ -29,6 +29,13 @@ def test_a_vote_may_not_be_as_large_as_an_append() -> None:
     assert FrameSplitter().feed(struct.pack(">IIBB", 2000, 0, VERSION, 5)) == []
     with pytest.raises(DecodeError):
         FrameSplitter().feed(struct.pack(">IIBB", 2000, 0, VERSION, 1))
+
+
+def test_a_piece_of_a_snapshot_may_not_be_as_large_as_a_batch() -> None:
+    for kind, most in ((11, 512 * 1024), (17, 1024 * 1024)):
+        assert FrameSplitter().feed(struct.pack(">IIBB", most, 0, VERSION, kind)) == []
+        with pytest.raises(DecodeError):
+            FrameSplitter().feed(struct.pack(">IIBB", most + 1, 0, VERSION, kind))
 
 
 @pytest.mark.parametrize(

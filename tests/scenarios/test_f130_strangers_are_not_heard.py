@@ -68,6 +68,18 @@ async def test_another_incarnation_or_a_lower_boot_is_not_heard() -> None:
         assert "n1 was met as incarnation" in (two.peers()["n1"].refusal or "")
 
 
+async def test_nothing_is_said_to_another_incarnation_than_the_one_that_was_met() -> None:
+    def meet(peer: Identity) -> None:
+        if peer.incarnation != "incarnation-n2":
+            raise Refused(f"{peer.node_id} was met as incarnation-n2")
+
+    other = TcpTransport(identity("n2", incarnation="a new disk"), {}, ANYWHERE, admit=admit_all, limits=QUICK)
+    async with other, TcpTransport(identity("n1"), {"n2": other.address}, ANYWHERE, admit=meet, limits=QUICK) as one:
+        await until(lambda: one.peers()["n2"].refusal)
+        assert one.peers()["n2"].refusal == "n2 was met as incarnation-n2"
+        assert other.peers() == {}
+
+
 async def test_a_vote_in_the_name_of_another_closes_the_connection() -> None:
     for forged in (RequestVoteResponse("n3", "n2", 5, True), RequestVoteResponse("n1", "n3", 5, True)):
         async with node("n2", {"n1": NOWHERE, "n3": NOWHERE}) as two:
