@@ -230,7 +230,8 @@ class Node(NodeCalls):
         """Stop the node for this reason, unless it stops already."""
         if not self._stopping:
             self._failure = error
-            logger.error("%s stops: %r", self.identity.node_id, error)
+            level = logging.INFO if isinstance(error, RemovedFromCluster) else logging.ERROR
+            logger.log(level, "%s stops: %r", self.identity.node_id, error)
         self._stop_calls()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
