@@ -4,7 +4,16 @@ B forwards its request 1, restarts, and forwards another request 1. The answer t
 for the answer to the second; and the leader must not take the second for a repetition of the first.
 """
 
-from rafty_core import ForwardedProposal, ForwardedProposalResponse
+from rafty_core import (
+    ForwardedProposal,
+    ForwardedProposalResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    Read,
+    ReadAnswer,
+    ReadIndexRequest,
+    ReadIndexResponse,
+)
 from tests.scenarios.story import Story
 
 
@@ -43,3 +52,25 @@ def test_request_of_a_new_life_is_no_repetition() -> None:
     story.propose("B", b"new", token="new")
     story.settle("ABC")
     assert story["A"].applied == [b"old", b"new"]
+
+
+def test_late_answer_does_not_confirm_a_read_of_a_new_life() -> None:
+    story = Story("ABC")
+    story.elect("A", "ABC")
+    story.step("B", Read("old"))
+    story.deliver(ReadIndexRequest)
+    story.deliver(Heartbeat, to="C")
+    story.deliver(HeartbeatResponse)
+    (late,) = story.drop(ReadIndexResponse)
+    story.crash("B")
+    story.wait(0.1, "A")
+    story.settle("ABC")
+    story.propose("A", b"x")
+    story.settle("AC")
+    story.step("B", Read("new"))
+    story.step("B", late)
+    story.wait(0.1, "A")
+    assert story["B"].answers == []
+    story.deliver(ReadIndexRequest)
+    story.settle("ABC")
+    assert story["B"].answers == [ReadAnswer("new", 2)]

@@ -5,7 +5,9 @@ refused. An append whose preceding entry lies below what B has committed, or bel
 about those entries, but it is no conflict either: committed entries stay.
 """
 
-from rafty_core import AppendEntries, AppendEntriesResponse, Batch
+import pytest
+
+from rafty_core import AppendEntries, AppendEntriesResponse, Batch, SnapshotTaken
 from tests.scenarios.story import Story
 
 NEW = [b"\x01new"]
@@ -57,3 +59,34 @@ def test_commit_index_behind_another_committed_entry_is_not_obeyed() -> None:
     story.elect("A", "ABC")
     story.step("B", AppendEntries("C", "B", 9, 2, 2, 0))
     assert story["B"].status.violations == 1
+
+
+def with_trailing_entries() -> Story:
+    """B's snapshot holds entries 1 to 6; entries 4 to 6 are still in its log, and 7 behind them; all are of term 2."""
+    story = Story("ABC", logs={"B": [2] * 7}, terms={"": 3})
+    story.step("B", AppendEntries("A", "B", 3, 7, 2, 7))
+    story.apply("B")
+    story.step("B", SnapshotTaken(6, 3))
+    story.persist("B")
+    story.drop()
+    assert (story["B"].status.first_index, story["B"].status.snapshot_index) == (4, 6)
+    return story
+
+
+@pytest.mark.parametrize("prev", [1, 2, 3, 4, 5, 6, 7])
+def test_append_from_anywhere_in_what_is_committed_goes_on_behind_it(prev: int) -> None:
+    story = with_trailing_entries()
+    entries = [b"\x01%d" % index for index in range(prev + 1, 10)]
+    story.step("B", AppendEntries("A", "B", 3, prev, 2, 0, Batch(prev + 1, 2, entries)))
+    story.persist("B")
+    assert story.sent(AppendEntriesResponse)[-1] == AppendEntriesResponse("B", "A", 3, True, 9)
+    assert [entry.index for entry in story["B"].raft.entries(4, 9)] == [4, 5, 6, 7, 8, 9]
+    assert story["B"].status.violations == 0
+
+
+@pytest.mark.parametrize("prev", [3, 4, 5, 6, 7])
+def test_leader_with_another_entry_among_the_trailing_ones_is_not_obeyed(prev: int) -> None:
+    story = with_trailing_entries()
+    story.step("B", AppendEntries("A", "B", 3, prev, 1, 0))
+    story.step("B", AppendEntries("A", "B", 3, 2, 1, 0, Batch(3, 1, [b"\x01"] * (prev - 2))))
+    assert story["B"].status.violations == 2

@@ -4,6 +4,7 @@ All three hold entries of term 1, and nobody knows them to be committed. The new
 appends an entry of its own behind them.
 """
 
+from rafty_core import Read, ReadIndexRequest
 from tests.scenarios.story import Story
 
 
@@ -13,3 +14,13 @@ def test_inherited_entries_commit_while_nobody_proposes() -> None:
     for name in "ABC":
         assert story[name].applied == [b"1 of term 1", b"2 of term 1"]
     assert [entry.kind for entry in story["B"].raft.entries(1, 3)] == ["command", "command", "no-op"]
+
+
+def test_read_at_a_new_leader_does_not_wait_for_a_proposal() -> None:
+    story = Story("ABC", logs={"": [1, 1]})
+    story.elect("B", "ABC", settle=False)
+    story.step("B", Read("early"), ReadIndexRequest("C", "B", 2, 1, 1, False))
+    story.settle("ABC")
+    story.step("B", Read("late"))
+    story.settle("ABC")
+    assert [answer.index for answer in story["B"].answers] == [3, 3]
