@@ -1,0 +1,74 @@
+"""What the tests of administration share: the command line, nodes that join, and what a refusal looks like."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rafty_transports.demo_cluster import NodeProcess, free_ports
+from tests.end_to_end.cluster import Cluster, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def rafty(*arguments: str | Path, timeout: float = 40.0) -> subprocess.CompletedProcess[str]:
+    """Run `rafty` with these arguments to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "rafty_transports", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        text=True,
+    )
+
+
+def done(*arguments: str | Path) -> str:
+    """The output of a command that must succeed."""
+    ended = rafty(*arguments)
+    assert ended.returncode == 0, ended
+    return ended.stdout
+
+
+def refused(code: int, *arguments: str | Path) -> str:
+    """The one sentence with which this is refused; the exit code must be this one."""
+    ended = rafty(*arguments)
+    assert (ended.returncode, ended.stdout) == (code, ""), ended
+    assert ended.stderr.startswith("rafty: "), ended
+    assert ended.stderr.count("\n") == 1, ended
+    return ended.stderr
+
+
+def nodes_of(cluster: Cluster) -> str:
+    """The value of --nodes."""
+    return ",".join(cluster.clients)
+
+
+def cluster_id_of(cluster: Cluster) -> str:
+    """The cluster's id, as a person finds it."""
+    return done("members", "--nodes", nodes_of(cluster)).split()[1].rstrip(",")
+
+
+def address_of(node: NodeProcess) -> str:
+    """Where other nodes reach a node that was made here."""
+    return node.arguments[node.arguments.index("--listen") + 1]
+
+
+def start(cluster: Cluster, node_id: str, *arguments: str | Path, backend: str = "asyncio") -> NodeProcess:
+    """Start one more node with these arguments; it listens on a port of its own, and ends with the cluster."""
+    own, client = (f"127.0.0.1:{port}" for port in free_ports(2))
+    words = ["--listen", own, "--client", client, "--backend", backend, "--die-with-parent", str(os.getpid())]
+    number = sum(name.startswith(node_id) for name in cluster.nodes)
+    log = cluster.directory / f"{node_id}-{number}.log"
+    node = NodeProcess(node_id, client, [*words, *map(str, arguments)], log)
+    cluster.nodes[node_id] = node
+    node.start()
+    wait_until(lambda: "serves clients" in node.tail() or not node.running, f"{node_id} serves")
+    assert node.running, node.tail()
+    return node
+
+
+def join(cluster: Cluster, node_id: str, backend: str = "asyncio") -> NodeProcess:
+    """Start a node that joins, with an empty data directory; it is no member yet."""
+    data = cluster.directory / f"{node_id}-joined"
+    return start(cluster, node_id, "--join", cluster_id_of(cluster), "--data", data, backend=backend)
