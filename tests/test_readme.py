@@ -12,11 +12,11 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\s*(.*?)\n\n", README, re.DOTALL)
 
 
 def test_there_are_examples_that_say_what_they_print() -> None:
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
     assert all("It prints" in after for _, after in EXAMPLES)
 
 
-@pytest.mark.parametrize(("code", "after"), EXAMPLES, ids=["node", "core"])
+@pytest.mark.parametrize(("code", "after"), EXAMPLES, ids=["node", "machine", "core"])
 def test_an_example_prints_what_it_says(code: str, after: str) -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
