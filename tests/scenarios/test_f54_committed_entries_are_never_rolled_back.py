@@ -1,8 +1,8 @@
 """What is committed stays, whoever comes back with less, or leads with a guess.
 
 The commit index of a new leader is what it knows of, and its first heartbeats name 0 for followers that it has not
-heard of yet; neither lowers anything. A node whose log was shortened wins no election, and a leader that has other entries
-is not obeyed.
+heard of yet; neither lowers anything. A node whose log was shortened wins no election, and a leader that has other
+entries is not obeyed.
 """
 
 from rafty_core import AppendEntries, Batch, Campaign, Heartbeat, PreVote

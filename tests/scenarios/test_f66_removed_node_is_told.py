@@ -53,3 +53,21 @@ def test_learner_that_is_removed_is_told() -> None:
     story.beat("A", "ABCL", 3)
     assert Removed in map(type, story["L"].notices)
     assert [gone.id for gone in story["A"].status.configuration.removed] == ["L"]
+
+
+def test_removed_node_hears_of_it_though_the_first_word_is_lost() -> None:
+    story = Story("ABC")
+    story.elect("A", "ABC")
+    story.change("A", ("remove", "C"))
+
+    def committed_and_known_to_be_held() -> bool:
+        status = story["A"].status
+        held = [peer.match_index for peer in status.peers if peer.id == "C"]
+        return status.configuration.voter_ids == ("A", "B") and held != [] and status.commit_index == held[0] > 2
+
+    story.until(committed_and_known_to_be_held, "ABC")
+    story.drop(to="C")
+    assert Removed not in map(type, story["C"].notices)
+    story.settle("AB")
+    story.beat("A", "ABC", 3)
+    assert Removed in map(type, story["C"].notices)
