@@ -23,6 +23,7 @@ from rafty_core import (
     Event,
     Fetch,
     Heartbeat,
+    HeartbeatResponse,
     Message,
     Output,
     Persisted,
@@ -180,6 +181,7 @@ class Bench:
     ) -> None:
         self.number = number
         self.now = 0.0
+        self.round = 0  # the newest round of heartbeats that this node sent
         self.config = Config(
             id=name_of(number), election_timeout=ELECTION_TICKS, heartbeat_interval=HEARTBEAT_TICKS, **settings
         )
@@ -201,6 +203,7 @@ class Bench:
         output = self.raft.step(self.now, *events)
         while True:
             happened.take(output)
+            self.round = max([self.round, *(each.round for each in happened.only(Heartbeat))])
             following: list[Event] = []
             if output.write is not None and persist:
                 following.append(Persisted(output.write.seq))
@@ -275,6 +278,11 @@ class Bench:
         """Each follower acknowledges the whole log."""
         last, to, term = self.status.last_index, name_of(self.number), self.status.term
         return self.step(*(AppendEntriesResponse(peer.id, to, term, True, last) for peer in self.status.peers))
+
+    def all_answer_heartbeats(self) -> Happened:
+        """Each follower answers the newest round of heartbeats."""
+        to, term = name_of(self.number), self.status.term
+        return self.step(*(HeartbeatResponse(peer.id, to, term, self.round) for peer in self.status.peers))
 
     # ------------------------------------------------------------------ facts
 

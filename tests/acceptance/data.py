@@ -38,8 +38,13 @@ def cases(name: str) -> list[Json]:
     return list(json.loads(path.read_text())["cases"]) if path.exists() else []
 
 
+def changes(name: str) -> list[Json]:
+    """The steps of a file of changes of a configuration."""
+    return list(json.loads((DIRECTORY / "confchange" / f"{name}.json").read_text())["steps"])
+
+
 def names(kind: str) -> list[str]:
-    """Names of all files of a kind: "tables", "quorum" or "scripts"."""
+    """Names of all files of a kind: "tables", "quorum", "confchange" or "scripts"."""
     return sorted(path.stem for path in (DIRECTORY / kind).glob("*.json"))
 
 

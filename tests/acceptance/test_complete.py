@@ -33,7 +33,7 @@ def test_every_rule_set_aside_exists() -> None:
 
 def test_every_table_is_used_or_set_aside() -> None:
     """And none is both. The tables are asked for where their tests are defined, so these are imported first."""
-    for path in sorted(HERE.glob("test_tables_*.py")):
+    for path in sorted({*HERE.glob("test_tables_*.py"), *HERE.glob("test_rules_*.py")}):
         import_module(f"tests.acceptance.{path.stem}")
     data.table("inflights_window")
     data.table("election_timeout_spread")

@@ -1,15 +1,14 @@
-"""Tables about a leader: what is committed, what it sends, how it sees its followers."""
+"""Tables about a leader: what is committed, what it sends."""
 
 import pytest
 
 from rafty_core import AppendEntries, Persisted, Propose, Snapshot, Stable, Write
 from rafty_core.entries import COMMAND, NO_OP
-from rafty_core.progress import PROBE, REPLICATE, Inflights, Progress
+from rafty_core.progress import PROBE
 from tests.acceptance import data
 from tests.acceptance.bench import Bench, batches, terms_of
 from tests.acceptance.cluster import Cluster, configuration
 from tests.acceptance.data import Json
-from tests.acceptance.set_aside import FLOW_STATES
 
 # ---------------------------------------------------------------------- commit
 
@@ -172,151 +171,3 @@ def test_rule_5_3_16_proposal_at_a_follower_is_forwarded(row: Json) -> None:
         assert node.status.commit_index == 2
     (answer,) = cluster.nodes[2].answers
     assert (answer.token, answer.error) == ("mine", None)
-
-
-# ---------------------------------------------------------------- flow control
-
-
-def window(messages: int = 256, most_bytes: int = 0) -> Inflights:
-    """A window of appends in flight."""
-    return Inflights(messages, most_bytes)
-
-
-def progress_of(row: Json, messages: int = 256) -> Progress:
-    """A follower's progress in the row's state, by the row's numbers."""
-    progress = Progress(row.get("next", 1), window(messages))
-    progress.match = row.get("match", 0)
-    progress.state = row.get("state", PROBE)
-    return progress
-
-
-@pytest.mark.parametrize("row", data.rows("progress_update"), ids=str)
-def test_rule_fc_05_acknowledgement_only_raises(row: Json) -> None:
-    """Match and next never fall."""
-    progress = progress_of({"match": 3, "next": 5})
-    assert progress.acknowledge(row["ack"]) is row["advanced"]
-    assert (progress.match, progress.next) == (row["match"], row["next"])
-
-
-@pytest.mark.parametrize("row", data.rows("progress_rejected"), ids=str)
-def test_rule_fc_05_refusal_lowers_next_unless_overtaken(row: Json) -> None:
-    """A refusal that later news has overtaken moves nothing."""
-    progress = progress_of(row)
-    assert progress.refuse(row["rejected"], row["hint"]) is row["accepted"]
-    assert progress.next == row["then_next"]
-
-
-@pytest.mark.parametrize("row", [row for row in data.rows("progress_paused") if row["state"] in FLOW_STATES], ids=str)
-def test_rule_fc_05_paused(row: Json) -> None:
-    """A probe waits for its answer; a replicating follower is paused by a full window."""
-    progress = progress_of(row, messages=1)
-    if row["paused"]:
-        progress.sent(1, 1)
-    assert progress.is_paused is row["is_paused"]
-
-
-def events_of(progress: Progress) -> dict[str, object]:
-    """What the table calls the events, as the verbs of a follower's progress."""
-    return {
-        "become replicate": progress.become_replicate,
-        "rejection of 1, hint 1": lambda: progress.refuse(1, 1),
-        "ack of 2": lambda: progress.acknowledge(2),
-    }
-
-
-TRANSITIONS = [
-    case
-    for case in data.table("progress_transitions").get("cases", [])
-    if {case["from"].get("state", PROBE), case["to"].get("state", PROBE)} <= FLOW_STATES
-]
-UNREACHABLE = "transport reports the follower unreachable"
-
-
-@pytest.mark.parametrize("case", [case for case in TRANSITIONS if case["event"] != UNREACHABLE], ids=str)
-def test_rule_fc_05_flow_changes_by_events(case: Json) -> None:
-    """State, match, next, and whether a probe is on its way, after each event."""
-    before = case["from"]
-    progress = progress_of(before)
-    if before.get("paused"):
-        progress.sent(progress.next, 1)
-    event = events_of(progress)[case["event"]]
-    assert callable(event)
-    event()
-    for field, value in case["to"].items():
-        assert getattr(progress, field) == value, field
-
-
-@pytest.mark.parametrize("case", [case for case in TRANSITIONS if case["event"] == UNREACHABLE], ids=str)
-def test_rule_fc_06_unreachable_follower_is_probed(case: Json) -> None:
-    """From match + 1, and one append at a time."""
-    before, after = case["from"], case["to"]
-    cluster = Cluster()
-    for number in (1, 2, 3):
-        cluster.add(number, Snapshot(configuration=configuration([1, 2, 3])))
-    cluster.campaign(1)
-    cluster.stabilize()
-    while cluster.nodes[1].status.last_index < before["next"] - 1:
-        cluster.propose(1, b"data")
-        if cluster.nodes[1].status.last_index == before["match"]:
-            cluster.stabilize()
-    cluster.report_unreachable(1, 2)
-    peer = cluster.nodes[1].status.peers[0]
-    assert (peer.id, peer.flow, peer.match_index, peer.next_index) == ("n2", PROBE, after["match"], after["next"])
-    assert peer.inflight_messages == 0
-
-
-def test_rule_fc_05_flow_starts_as_a_probe() -> None:
-    """And turns to replication when the follower acknowledges what was asked about."""
-    bench = Bench()
-    bench.lead()
-    assert bench.peer(2) == (PROBE, 0, 1)
-    bench.acknowledge(2, 1)
-    assert bench.peer(2) == (REPLICATE, 1, 2)
-
-
-@pytest.mark.parametrize("row", data.rows("inflights_full"), ids=lambda row: row["name"])
-def test_rule_fc_04_window_is_full(row: Json) -> None:
-    """By messages or by bytes; adding to a full window fails loudly."""
-    inflights = window(row["size"], row["max_bytes"])
-    sent = 0
-    for full_at in (row["full_at"], row["full_again_at"]):
-        while not inflights.full:
-            inflights.add(sent, 100 + sent)
-            sent += 1
-        assert sent == full_at
-        with pytest.raises(ValueError, match="full"):
-            inflights.add(sent, 100 + sent)
-        inflights.free_to(row["free_up_to"])
-
-
-def add(inflights: Inflights, first: int, last: int) -> None:
-    """Messages `first` to `last`; message i has 100 + i bytes."""
-    for index in range(first, last + 1):
-        inflights.add(index, 100 + index)
-
-
-def test_rule_fc_04_window_counts_messages_and_bytes() -> None:
-    """Added, freed in order, wrapped around."""
-    steps = data.table("inflights_window").get("steps", [])
-    inflights = window(10)
-    for step in steps:
-        verb, *numbers = step["do"].replace("..", " ").replace("<=", " ").split()[:3]
-        if verb == "add":
-            add(inflights, int(numbers[0]), int(numbers[1]))
-        elif verb == "free":
-            inflights.free_to(int(numbers[0]))
-        else:
-            break
-        assert (inflights.count, inflights.bytes) == (step["count"], step["bytes"])
-        assert inflights.full is step.get("full", False)
-
-
-def test_rule_fc_04_window_is_reset_again_and_again() -> None:
-    """A reset leaves nothing behind that would fill the window in time."""
-    inflights = window(10, 1000)
-    for _ in range(100):
-        inflights.reset()
-        for index in range(5):
-            inflights.add(index, 16)
-        inflights.free_to(2)
-        assert (inflights.count, inflights.full) == (2, False)

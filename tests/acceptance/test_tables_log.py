@@ -7,6 +7,7 @@ from rafty_core.entries import COMMAND
 from rafty_core.log import Compacted, Log, Unavailable
 from tests.acceptance import data
 from tests.acceptance.bench import Bench, Happened, appends, batches, terms_of
+from tests.acceptance.cluster import configuration
 from tests.acceptance.data import Json
 
 ERRORS = {"compacted": Compacted, "unavailable": Unavailable}
@@ -174,6 +175,34 @@ def test_rule_7_15_term_of_an_index(row: Json) -> None:
             log.term(row["index"])
     else:
         assert log.term(row["index"]) == row["term"]
+
+
+@pytest.mark.parametrize("row", data.rows("log_term_pending_snapshot"), ids=str)
+def test_rule_7_15_term_of_an_index_while_a_snapshot_is_not_durable(row: Json) -> None:
+    """What the older, durable snapshot holds is gone as well; the newer one's last entry is known."""
+    log = Log(100, 1)
+    log.restore(105, 1, configuration([1]))
+    if row["error"]:
+        with pytest.raises(ERRORS[row["error"]]):
+            log.term(row["index"])
+    else:
+        assert log.term(row["index"]) == row["term"]
+
+
+@pytest.mark.parametrize("row", data.rows("log_compaction"), ids=str)
+def test_rule_7_13_compaction(row: Json) -> None:
+    """In order; beyond the last entry and below what is gone it is refused, and leaves the log as it was."""
+    log = log_of(1, [1] * row["last_index"])
+    log.commit_to(row["last_index"])
+    for index, left in zip(row["compact_at"], row["left"], strict=True):
+        before = log.first_index
+        if left < 0:
+            with pytest.raises(ValueError, match="compact"):
+                log.compact(index)
+            assert log.first_index == before
+        else:
+            log.compact(index)
+            assert len(log.slice(log.first_index, log.last_index)) == left
 
 
 def test_rule_5_3_10_append_of_an_older_term_is_not_handled() -> None:
