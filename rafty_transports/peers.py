@@ -108,6 +108,14 @@ class Peer:
         if self.accepted is not None:
             self.accepted.scope.cancel()
 
+    def break_off(self) -> None:
+        """End the connections that have agreed; an attempt under way goes on, and a pause ends."""
+        if self.outbox.connected:
+            self.attempt.cancel()
+        if self.accepted is not None:
+            self.accepted.scope.cancel()
+        self.hurry()
+
     async def heard(self) -> None:
         """Wait until this peer comes to us: then it is back, and there is no reason to wait longer before dialing."""
         self._heard = anyio.Event()

@@ -30,6 +30,7 @@ class Roster:
         self._mine = mine
         self._limits = limits
         self._arrived = arrived
+        self._members: dict[str, str] = {}  # of the configuration: its id, its incarnation or ""
         self._removed: dict[str, set[str]] = {}
 
     def name(self, node_id: str, address: str) -> None:
@@ -50,17 +51,17 @@ class Roster:
         self._removed = {}
         for member in removed:
             self._removed.setdefault(member.id, set()).add(member.incarnation)
-        named = {member.id: member for member in members if member.id != self._mine.node_id}
-        for member in named.values():
-            self.name(member.id, member.address)
+        self._members = {member.id: member.incarnation for member in members if member.id != self._mine.node_id}
+        for member in members:
+            if member.id in self._members:
+                self.name(member.id, member.address)
         for peer in self.peers.values():
-            member_now = named.get(peer.id)
-            if members and member_now is None:
+            if members and peer.id not in self._members:
                 peer.member = False
             if not self._is_gone(peer):
                 peer.gone = None
-            elif member_now is not None:
-                peer.end()  # its successor under the same name is a member: there is nothing to wait for (fault F73)
+            elif peer.id in self._members:
+                peer.break_off()  # its successor under the same name is a member by now (fault F73)
             if peer.refusal is not None:
                 peer.hurry()  # it may be admitted now
 
@@ -81,21 +82,27 @@ class Roster:
             raise Refused(f"{theirs.node_id} is connected to {mine} in boot {older.boot}, this is {theirs.boot}")
 
     def _check_removed(self, theirs: Identity) -> None:
-        gone = self._removed.get(theirs.node_id, ())
-        text = (
-            f"{theirs.node_id} (incarnation {theirs.incarnation}) was removed from the cluster; "
-            "give it an empty data directory and add it again"
+        node_id, incarnation = theirs.node_id, theirs.incarnation
+        if not self._was_removed(node_id, incarnation):
+            return
+        if incarnation in self._removed[node_id] or theirs.bootstrap:
+            raise RemovedFromCluster(
+                f"{node_id} (incarnation {incarnation}) was removed from the cluster; "
+                "give it an empty data directory and add it again"
+            )
+        # Which life of it was removed is not known, and this one joined the cluster later than its beginning. It may be
+        # a member already, by a configuration that is not here yet: it must not take this for the end.
+        raise Refused(
+            f"{node_id} was removed from the cluster, and {self._mine.node_id} does not know that it was added again "
+            f"(as incarnation {incarnation}); add it, if that was not done"
         )
-        if theirs.incarnation in gone:
-            raise RemovedFromCluster(text)
-        if "" in gone and not self._is_member(theirs.node_id):
-            # Which life of it was removed is not known. One that joined, and so has no bootstrap, may be its successor,
-            # of a configuration that this node has not seen: it is not heard yet, but must not take this for the end.
-            raise RemovedFromCluster(text) if theirs.bootstrap else Refused(text)
 
-    def _is_member(self, node_id: str) -> bool:
-        peer = self.peers.get(node_id)
-        return peer is not None and peer.member
+    def _was_removed(self, node_id: str, incarnation: str) -> bool:
+        gone = self._removed.get(node_id, ())
+        member = self._members.get(node_id)
+        if incarnation in gone:
+            return True
+        return "" in gone and member not in ("", incarnation)  # it is another life than the one that is a member
 
     def _check_room(self, theirs: Identity) -> None:
         guests = self._guests()
@@ -152,7 +159,6 @@ class Roster:
 
     def _is_gone(self, peer: Peer) -> bool:
         """Whether a committed configuration removed whom a handshake was made with last, as far as can be told."""
-        gone = self._removed.get(peer.id, set())
-        if peer.member:
-            return peer.incarnation != "" and peer.incarnation in gone
-        return peer.incarnation in gone or "" in gone or (bool(gone) and not peer.incarnation)
+        if peer.incarnation:
+            return self._was_removed(peer.id, peer.incarnation)
+        return peer.id in self._removed and peer.id not in self._members

@@ -17,6 +17,7 @@ from tests.transports.connections import (
     NOWHERE,
     QUICK,
     admit_all,
+    connect_as,
     heartbeat,
     identity,
     node,
@@ -78,3 +79,5 @@ async def test_other_refusals_are_no_removal() -> None:
         async with reachable("n3", {"n1": careful.address, "n2": other.address}, incarnation="old") as waiting:
             await until(lambda: all(status.refusal for status in waiting.peers().values()))
             assert waiting.removed is None
+        with pytest.raises(Refused, match="it must be admitted first"):
+            await connect_as(careful.address, identity("n3", incarnation="old"), "n1")

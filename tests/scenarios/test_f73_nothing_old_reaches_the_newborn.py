@@ -47,6 +47,16 @@ async def test_what_waited_for_the_earlier_life_is_dropped() -> None:
             assert one.peers()["n3"].dropped == dropped + 1
 
 
+async def test_an_earlier_life_of_unknown_incarnation_is_told_from_its_successor() -> None:
+    """Nobody had noted the incarnation when it was removed; but that of the member is known."""
+    async with node("n1", {}) as one:
+        one.set_members([Member("n1"), Member("n3", NOWHERE, "new")], [Member("n3")])
+        with pytest.raises(RemovedFromCluster, match=r"n3 \(incarnation old\) was removed"):
+            await connect_as(one.address, identity("n3", incarnation="old"), "n1")
+        async with await connect_as(one.address, identity("n3", incarnation="new"), "n1"):
+            await until(lambda: one.peers()["n3"].accepted)
+
+
 async def test_the_earlier_life_is_not_heard_any_more_once_its_successor_is_a_member() -> None:
     async with node("n1", {}) as one, reachable("n3", incarnation="new") as newborn:
         one.set_members([Member("n1"), Member("n3", "", "old")], [])

@@ -219,7 +219,11 @@ async def test_an_unknown_incarnation_that_was_removed_is_any_of_that_name() -> 
     with pytest.raises(Refused) as refused:  # it joined, perhaps by a configuration that is not here yet
         gone.check(identity("n3", bootstrap=""))
     assert not isinstance(refused.value, RemovedFromCluster)
-    roster(Member("n3"), members=(Member("n3", NOWHERE, "new"),)).check(identity("n3", incarnation="new"))
+    back = roster(Member("n3"), members=(Member("n3", NOWHERE, "new"),))
+    back.check(identity("n3", incarnation="new"))
+    with pytest.raises(RemovedFromCluster):
+        back.check(identity("n3", incarnation="old"))
+    roster(Member("n3"), members=(Member("n3", NOWHERE),)).check(identity("n3", incarnation="any"))
     both = roster(Member("n3"), Member("n3", "", "old"), members=(Member("n3", NOWHERE, "new"),))
     with pytest.raises(RemovedFromCluster):
         both.check(identity("n3", incarnation="old"))
