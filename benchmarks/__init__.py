@@ -1,1 +1,1 @@
-"""What rafty does on this machine, measured: `python -m benchmarks cluster`."""
+"""What rafty does on this machine, measured: `python -m benchmarks cluster`, `reads`, `catchup`."""

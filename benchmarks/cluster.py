@@ -29,13 +29,13 @@ SETTLE_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of a row gave. `cpu_us` is processor time of all members for each write; `leader_cpu` a share of
-    one core, with the load where it is in the leader's process."""
+    """What one run of a row gave. `cpu_us` is processor time of all members for each call; `asked_cpu` the share of
+    one core of the member that is asked (for writes the leader), with the load where it is in its process."""
 
     result: dict[str, Any]
     fdatasync_ms: float
     cpu_us: float | None
-    leader_cpu: float | None
+    asked_cpu: float | None
 
 
 @contextlib.contextmanager
@@ -54,30 +54,51 @@ def run_row(row: Row, load: Load, directory: Path, pysyncobj: str | None) -> Run
     with temporary_directory(directory) as data:
         sync_ms = bare_sync_ms(data)
         with Family() as family:
-            if row.system == RAFTY:
-                members, ports = start_rafty(family, row, load, data)
-            else:
-                members, ports = start_pysyncobj(family, row, data, pysyncobj or sys.executable), {}
+            members, ports = start_members(family, row, load, data, pysyncobj)
             leader = wait_for_leader(members)
-            client = leader
-            if row.style.startswith("resp"):
-                command = [sys.executable, "-m", "benchmarks.resp_client"]
-                client = family.start("the client", command, data / "client.log")
-                connections = min(row.in_flight, load.callers if row.style == "resp-pipelined" else row.in_flight)
-                client.ask(30.0, port=ports[leader.name], connections=connections)
-            request = load_request(row, load)
-            result, cpu = measure(client, request, members, load)
+            client = client_of(family, row, load, data, leader, ports)
+            result, cpu = measure(client, load_request(row, load), members, load)
             wait_for_agreement(members, at_least=result["completed"])
-            after = leader.ask(do="status")
-            if after["role"] != "leader":
-                raise BenchmarkError(f"{row.name}: the leader was replaced during the load")
+            check_leader(row.name, leader)
+    return run_of(result, sync_ms, cpu, leader, load)
+
+
+def start_members(
+    family: Family, row: Row, load: Load, data: Path, pysyncobj: str | None
+) -> tuple[list[Child], dict[str, int]]:
+    """Three members of this row's system; and the port of each one's service, if it has one."""
+    if row.system == RAFTY:
+        return start_rafty(family, row, load, data)
+    return start_pysyncobj(family, row, data, pysyncobj or sys.executable), {}
+
+
+def client_of(
+    family: Family, row: Row, load: Load, data: Path, asked: Child, ports: dict[str, int], **setup: Any
+) -> Child:
+    """Who makes the load of this row on this member: the member itself, or another process with connections."""
+    if not row.style.startswith("resp"):
+        return asked
+    client = family.start("the client", [sys.executable, "-m", "benchmarks.resp_client"], data / "client.log")
+    connections = min(row.in_flight, load.callers if row.style == "resp-pipelined" else row.in_flight)
+    client.ask(30.0, port=ports[asked.name], connections=connections, **setup)
+    return client
+
+
+def check_leader(what: str, leader: Child) -> None:
+    """Raise `BenchmarkError` unless it still leads."""
+    if leader.ask(do="status")["role"] != "leader":
+        raise BenchmarkError(f"{what}: the leader was replaced during the load")
+
+
+def run_of(result: dict[str, Any], sync_ms: float, cpu: dict[str, float | None], asked: Child, load: Load) -> Run:
+    """What the run gave, with processor time for each call."""
     total = None if None in cpu.values() else sum(used for used in cpu.values() if used is not None)
-    leading = cpu[leader.name]
+    own = cpu[asked.name]
     return Run(
         result=result,
         fdatasync_ms=sync_ms,
         cpu_us=1e6 * total / (result["rate"] * load.seconds) if total is not None and result["completed"] else None,
-        leader_cpu=leading / load.seconds if leading is not None else None,
+        asked_cpu=own / load.seconds if own is not None else None,
     )
 
 

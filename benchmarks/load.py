@@ -18,6 +18,9 @@ from rafty_transports.node import Node
 POOL = 4096
 """How many different commands there are, each with a key of its own; they are built before the clock starts."""
 
+FILL_BATCH = 1024
+"""Commands that are proposed at once where no figure is taken."""
+
 PAUSE = 0.01
 """Seconds that a task waits after a command failed, so that failures do not become the load."""
 
@@ -47,6 +50,20 @@ async def run_load(
             for number, count in enumerate(shares(in_flight, callers)):
                 tasks.start_soon(_propose_many, node, commands, number * count, count, samples)
     return samples.result()
+
+
+async def fill(node: Node, count: int, size: int, keys: int, first: int = 0) -> None:
+    """Write `count` commands of `size` bytes to keys number `first`, `first` + 1, ... modulo `keys`, in order.
+
+    Raises what became of a command that was not applied.
+    """
+    value = b"v" * (size - len(encode_set(b"k" * 8, b"")))
+    for begin in range(first, first + count, FILL_BATCH):
+        end = min(begin + FILL_BATCH, first + count)
+        outcomes = await node.propose_many([encode_set(b"k%07d" % (n % keys), value) for n in range(begin, end)])
+        for outcome in outcomes:
+            if isinstance(outcome, ProposalError):
+                raise outcome
 
 
 async def _propose(node: Node, commands: Sequence[bytes], position: int, samples: Samples) -> None:

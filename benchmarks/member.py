@@ -7,14 +7,18 @@ settings. It is started by the benchmark and obeys the lines on its standard inp
 import logging
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from benchmarks.control import Lines, hear, raise_file_limit, say
-from benchmarks.load import run_load
-from rafty_core.configuration import Configuration
-from rafty_transports.kv import KeyValueMachine
+from benchmarks.load import fill, run_load
+from benchmarks.reading import run_reads
+from rafty_core.configuration import Configuration, Lease
+from rafty_transports.compaction import SnapshotPolicy
+from rafty_transports.kv import KeyValueMachine, digest_of
 from rafty_transports.node import Node
 from rafty_transports.service import RespServer
 from rafty_transports.storage import SqliteStore
@@ -26,6 +30,74 @@ BACKENDS: dict[str, dict[str, Any]] = {
     "trio": {"backend": "trio"},
 }
 
+ON_REQUEST = SnapshotPolicy(log_bytes=0, trailing_entries=0)
+"""A snapshot is taken when the benchmark says so, and nothing of the log before it stays."""
+
+
+class Member:
+    """A running node, and what it is asked to do."""
+
+    def __init__(self, node: Node, transport: TcpTransport, machine: KeyValueMachine) -> None:
+        self._node = node
+        self._transport = transport
+        self._machine = machine
+        self._requests: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "peers": self._peers,
+            "status": self._status,
+            "digest": self._digest,
+            "load": self._load,
+            "reads": self._reads,
+            "fill": self._fill,
+            "lease": self._lease,
+            "snapshot": self._snapshot,
+            "wait": self._wait,
+        }
+
+    async def obey(self, request: dict[str, Any]) -> None:
+        """Do what this line asks, and answer with a line."""
+        await self._requests[request.pop("do")](request)
+
+    async def _peers(self, request: dict[str, Any]) -> None:
+        for peer, address in request["peers"].items():
+            self._transport.set_peer(peer, address)
+        say(done=True)
+
+    async def _status(self, request: dict[str, Any]) -> None:
+        status = self._node.status()
+        ready = status.commit_index > 0 and all(peer.connected for peer in self._transport.peers().values())
+        reached = [peer.id for peer in status.peers if peer.reachable]
+        say(
+            role=status.role, ready=ready, applied=status.applied_index, snapshot=status.snapshot_index, reached=reached
+        )
+
+    async def _digest(self, request: dict[str, Any]) -> None:
+        applied, items = self._machine.commands_applied, self._machine.items()
+        # In a thread: the digest of a large state takes as long as an election timeout.
+        say(applied=applied, digest=await anyio.to_thread.run_sync(digest_of, items))
+
+    async def _load(self, request: dict[str, Any]) -> None:
+        say(**(await run_load(self._node, **request)).as_dict())
+
+    async def _reads(self, request: dict[str, Any]) -> None:
+        say(**(await run_reads(self._node, self._machine, **request)).as_dict())
+
+    async def _fill(self, request: dict[str, Any]) -> None:
+        await fill(self._node, **request)
+        say(done=True)
+
+    async def _lease(self, request: dict[str, Any]) -> None:
+        await self._node.change_membership([], lease=Lease(request["promise"], request["drift"]), timeout=10.0)
+        say(done=True)
+
+    async def _snapshot(self, request: dict[str, Any]) -> None:
+        info = await self._node.snapshot()
+        say(size=info.size)
+
+    async def _wait(self, request: dict[str, Any]) -> None:
+        while self._node.status().applied_index < request["applied"]:
+            await anyio.sleep(0.002)
+        say(done=True)
+
 
 async def serve(setup: dict[str, Any]) -> None:
     """Run a node until standard input ends."""
@@ -35,15 +107,17 @@ async def serve(setup: dict[str, Any]) -> None:
         cluster="benchmark",
         initial=Configuration.of(*setup["voters"]),
     )
-    transport = TcpTransport(store.identity, {}, "127.0.0.1:0", admit=store.meet)
+    listen = setup.get("listen", "127.0.0.1:0")
+    transport = TcpTransport(store.identity, setup.get("peers", {}), listen, admit=store.meet)
     machine = KeyValueMachine()
+    policy = ON_REQUEST if setup.get("snapshots") == "on request" else None
     async with (
-        Node(store, transport, machine) as node,
+        Node(store, transport, machine, snapshots=policy) as node,
         RespServer(node, "127.0.0.1:0", machine=machine, connections=setup["connections"]) as server,
         anyio.create_task_group() as tasks,
     ):
         say(address=transport.address, port=server.port)
-        lines = Lines()
+        member, lines = Member(node, transport, machine), Lines()
         while True:
             await anyio.wait_readable(0)
             chunk = os.read(0, 65536)
@@ -51,38 +125,7 @@ async def serve(setup: dict[str, Any]) -> None:
                 tasks.cancel_scope.cancel()
                 return
             for request in lines.feed(chunk):
-                tasks.start_soon(obey, request, node, transport, machine)
-
-
-async def obey(request: dict[str, Any], node: Node, transport: TcpTransport, machine: KeyValueMachine) -> None:
-    """Do what this line asks, and answer with a line."""
-    if request["do"] == "peers":
-        for peer, address in request["peers"].items():
-            transport.set_peer(peer, address)
-        say(done=True)
-    elif request["do"] == "status":
-        status = node.status()
-        say(role=status.role, term=status.term, ready=status.commit_index > 0 and transport_is_whole(transport))
-    elif request["do"] == "digest":
-        say(applied=machine.commands_applied, digest=machine.digest())
-    elif request["do"] == "load":
-        result = await run_load(
-            node,
-            request["style"],
-            request["in_flight"],
-            callers=request["callers"],
-            size=request["size"],
-            warmup=request["warmup"],
-            seconds=request["seconds"],
-        )
-        say(**result.as_dict())
-    else:
-        raise ValueError(f"unknown request {request['do']!r}")
-
-
-def transport_is_whole(transport: TcpTransport) -> bool:
-    """Whether every peer can be reached now."""
-    return all(peer.connected for peer in transport.peers().values())
+                tasks.start_soon(member.obey, request)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from benchmarks.__main__ import main
 from benchmarks.cluster import load_request, start_rafty, wait_for_leader
 from benchmarks.load import make_commands
 from benchmarks.processes import ROOT, BenchmarkError, Family
+from benchmarks.resp_client import gets, sets, split_replies
 from benchmarks.rows import RAFTY, Load, Row
 from benchmarks.sampling import Samples, clock, is_off, quantile, shares
 
@@ -41,6 +42,70 @@ def test_cluster_benchmark_short_run(directory: Path, capsys: pytest.CaptureFixt
     table = capsys.readouterr().out
     assert "rafty" in table
     assert "fdatasync ms" in table
+
+
+def test_reads_benchmark_short_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, report = directory / "data", directory / "report.json"
+    data.mkdir()
+    options = ["--backends", "asyncio", "--styles", "tasks,resp-pipelined", "--in-flight", "6", "--no-pysyncobj"]
+    times = ["--repeats", "1", "--seconds", "0.2", "--warmup", "0.1", "--asked", "lease"]
+    assert main(["reads", *options, *times, "--directory", str(data), "--json", str(report)]) == 0
+    assert list(data.iterdir()) == []
+    rows = json.loads(report.read_text())["rows"]
+    assert [(row["asked"], row["style"]) for row in rows] == [("lease", "tasks"), ("lease", "resp-pipelined")]
+    for row in rows:
+        assert row["failed"] == 0
+        assert row["median"]["rate"] > 0
+    assert "CPU of the asked" in capsys.readouterr().out
+
+
+def test_reads_benchmark_stale_reads_let_the_node_live(directory: Path) -> None:
+    report = directory / "report.json"
+    options = ["--backends", "trio", "--styles", "tasks", "--in-flight", "1", "--asked", "stale", "--no-pysyncobj"]
+    times = ["--repeats", "1", "--seconds", "1.5", "--warmup", "0.1"]  # more than an election timeout
+    assert main(["reads", *options, *times, "--directory", str(directory), "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["rows"][0]["failed"] == 0
+
+
+def test_catchup_benchmark_followers_short_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, report = directory / "data", directory / "report.json"
+    data.mkdir()
+    options = ["--measures", "by log,by snapshot", "--entries", "500", "--repeats", "1", "--no-pysyncobj"]
+    assert main(["catchup", *options, "--directory", str(data), "--json", str(report)]) == 0
+    assert list(data.iterdir()) == []
+    rows = json.loads(report.read_text())["rows"]
+    assert [(row["measure"], row["entries"]) for row in rows] == [("by log", 500), ("by snapshot", 500)]
+    for row in rows:
+        (run,) = row["runs"]
+        assert 0 < run["ready"] <= run["applied"]
+        assert run["size"] > 0
+    assert "all applied after s" in capsys.readouterr().out
+
+
+def test_catchup_benchmark_alone_short_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measures = "restart with snapshot,memory"
+    options = ["--measures", measures, "--log", "3000", "--memory-sizes", "16", "--repeats", "1", "--no-pysyncobj"]
+    assert main(["catchup", *options, "--directory", str(directory)]) == 0
+    assert list(directory.iterdir()) == []
+    told = capsys.readouterr().out
+    for word in ("restart with snapshot", "memory  ", "bytes/entry"):
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["reads", "--asked", "everybody"], "everybody: no way of asking"),
+        (["catchup", "--measures", "by pigeon"], "by pigeon: no measure"),
+        (["catchup", "--entries", "-1"], "numbers from 1 to"),
+        (["catchup", "--memory-sizes", "5"], "at least 16 bytes"),
+    ],
+)
+def test_benchmark_wrong_options_one_sentence(
+    arguments: list[str], sentence: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--no-pysyncobj", "--directory", str(directory)]) == 1
+    assert sentence in capsys.readouterr().err
 
 
 def test_cluster_benchmark_interrupted_leaves_nothing(directory: Path) -> None:
@@ -115,6 +180,29 @@ def test_quantile_weighs_by_count(part: float, value: float) -> None:
 @pytest.mark.parametrize(("in_flight", "parts", "expected"), [(1, 4, [1]), (6, 4, [2, 2, 1, 1]), (1024, 4, [256] * 4)])
 def test_shares_sum_to_the_number_in_flight(in_flight: int, parts: int, expected: list[int]) -> None:
     assert shares(in_flight, parts) == expected
+
+
+RIGHT = b"$3\r\nabc\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", (0, [], b"")),
+        (RIGHT * 2 + b"$3\r", (2, [], b"$3\r")),
+        (RIGHT + b"$-1\r\n" + RIGHT, (2, [b"$-1"], b"")),
+        (b"-ERR no\r\n-ER", (0, [b"-ERR no"], b"-ER")),
+        (RIGHT + b"$", (1, [], b"$")),
+    ],
+)
+def test_replies_are_split(data: bytes, expected: tuple[int, list[bytes], bytes]) -> None:
+    assert split_replies(data, RIGHT) == expected
+
+
+def test_reads_ask_for_what_writes_wrote() -> None:
+    writes, reads = sets(20), gets(20)
+    assert writes[0][0].endswith(b"$8\r\nk0000000\r\n$7\r\nvvvvvvv\r\n")
+    assert reads == ([b"*2\r\n$3\r\nGET\r\n$8\r\nk%07d\r\n" % n for n in range(256)], b"$7\r\nvvvvvvv\r\n")
 
 
 def test_commands_have_the_size_that_was_asked_for() -> None:
