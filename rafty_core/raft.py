@@ -367,6 +367,11 @@ class Raft:
         """The index up to which the state machine has confirmed that it has applied; cheap."""
         return self._state.applying.applied
 
+    @property
+    def is_behind_snapshot(self) -> bool:
+        """Whether the state machine is still to be restored from the snapshot that the log starts behind; cheap."""
+        return self._state.applying.applied < self._state.log.base_index
+
     def snapshot(self) -> Snapshot:
         """What a snapshot that the state machine takes now is a snapshot of: the applied index, its term, and the
         configuration there (fault F80). Raises `LookupError` while a state machine that was behind is being restored.

@@ -25,7 +25,7 @@ class SnapshotNotTaken(Exception):
 class SnapshotPolicy:
     """When the log is compacted, and what stays.
 
-    log_bytes         a snapshot is taken when the log behind the last one weighs this much; 0: only on request
+    log_bytes         a snapshot is taken when what was applied since the last one weighs this much; 0: only on request
     trailing_entries  entries before a snapshot that stay in memory for followers that are a little behind
     keep              how many snapshots stay on the disk
     """
@@ -40,7 +40,7 @@ class SnapshotPolicy:
 
 
 class Compactor:
-    """Counts what the log weighs, and takes snapshots. One at a time."""
+    """Counts what the log weighs, as far as it is applied, and takes snapshots. One at a time."""
 
     def __init__(self, machine: Machine, store: SnapshotStore, policy: SnapshotPolicy) -> None:
         self.policy = policy
@@ -68,7 +68,7 @@ class Compactor:
         try:
             image = self._machine.image(snapshot.index)
             info = await run_in_daemon(self._write, snapshot, image)
-            self.log_bytes -= weight
+            self.log_bytes = max(0, self.log_bytes - weight)
             self._due = self.policy.log_bytes
             await run_in_daemon(self._store.retain, self.policy.keep, needed)
             return info

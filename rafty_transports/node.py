@@ -200,7 +200,7 @@ class Node(NodeCalls):
         """Build the core from what is durable, and from what the state machine has."""
         applied = self._machine.applied_index
         self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time(), applied=applied)
-        self._snapshots.begin(stable)
+        self._snapshots.begin(stable, applied)
 
     def _raise_failure(self) -> None:
         if isinstance(self._failure, RemovedFromCluster):
@@ -376,13 +376,13 @@ class Node(NodeCalls):
             self._transport.send(message)
         if output.write is not None and self._disk is not None:
             self._disk.write(output.write)
-            for batch in output.write.batches:
-                self._snapshots.compactor.log_bytes += batch.weight
         for answer in output.answers:
             if type(answer) is ProposalAnswer:
                 self._calls.answer(answer)
             else:
                 self._requests.answer(answer)  # type: ignore[arg-type]
+        if output.apply:
+            self._snapshots.note_applied(output.apply)
         if output.fetch is not None:
             self._snapshots.fetch(output.fetch)
         if output.notices:

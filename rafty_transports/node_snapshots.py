@@ -4,13 +4,13 @@ Law: *what takes long is a task and a thread of its own, and the core hears of i
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
 
 from rafty_core.events import Event, SnapshotFailed, SnapshotReceived, SnapshotTaken
-from rafty_core.output import Fetch
+from rafty_core.output import Committed, Fetch, Restore
 from rafty_core.raft import Raft
 from rafty_core.stable import Stable
 from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
@@ -56,10 +56,18 @@ class NodeSnapshots:
         self._receiver: Receiver | None = None
         self._fetching = anyio.CancelScope()
 
-    def begin(self, stable: Stable) -> None:
-        """The log that is there already counts."""
-        snapshot = stable.snapshot
-        self.compactor.log_bytes = sum(batch.weight for batch in stable.batches if batch.last > snapshot.index)
+    def begin(self, stable: Stable, applied: int) -> None:
+        """What a state machine that keeps its own state has applied already counts; everything else is applied anew."""
+        behind = [batch for batch in stable.batches if batch.last > stable.snapshot.index and batch.first <= applied]
+        self.compactor.log_bytes = sum(batch.weight for batch in behind)
+
+    def note_applied(self, portions: Sequence[Committed | Restore]) -> None:
+        """These go to the state machine now: what weighs, is what a snapshot could take out of the log (fault R70)."""
+        for portion in portions:
+            if isinstance(portion, Restore):
+                self.compactor.log_bytes = 0
+            else:
+                self.compactor.log_bytes += sum(map(len, portion.entries))
 
     def progress(self) -> list[Progress]:
         """Snapshots on their way now, to this node and from it."""
@@ -79,7 +87,7 @@ class NodeSnapshots:
 
     def compact_if_due(self, raft: Raft) -> None:
         """Take a snapshot if the log has grown enough. A disk that refuses it is told in the log."""
-        if self.compactor.due:
+        if self.compactor.due and not raft.is_behind_snapshot:
             self._start(partial(self._compact, raft))
 
     async def _compact(self, raft: Raft) -> None:
@@ -92,7 +100,7 @@ class NodeSnapshots:
         """Take a snapshot now; return when it is durable. The log is compacted then. Raises `SnapshotNotTaken`."""
         if not self._machine.can_snapshot:
             raise SnapshotNotTaken("this state machine has no `snapshot` and `restore`: its log is never compacted")
-        if self._machine.restoring:
+        if self._machine.restoring or raft.is_behind_snapshot:
             raise SnapshotNotTaken("the state machine is being restored; try again")
         info = await self.compactor.take(raft.snapshot(), self.sender.needed())
         index = info.snapshot.index
