@@ -94,7 +94,7 @@ class Faults:
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
-        self.world.random.choice((*kinds, *more))()
+        self.world.random.choice((*kinds, *more, self._freeze_leader, self._freeze_leader))()
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
@@ -171,6 +171,26 @@ class Faults:
         if node.raft is not None and not node.paused:
             node.pause(True)
             self._undo_later(0.05, 2.0, lambda: node.pause(False) if node.paused else None)
+
+    def _freeze_leader(self) -> None:
+        """Stop a leader that has old answers in its inbox, let others lead, and let it go on with reads and nothing
+        that tells it of them (faults F91, F93)."""
+        leaders = [leader for leader in self.cluster.leaders if not leader.paused]
+        if not leaders:
+            return
+        leader = self.world.random.choice(leaders)
+        leader.pause(True)
+        deaf_in, longest = self.world.random.uniform(0, 0.05), self.world.random.uniform(0.3, 2.5)
+
+        def go_on() -> None:
+            if leader.paused and leader.raft is not None:
+                for _ in range(self.world.random.randint(1, 3)):
+                    self.cluster.calls.read(leader, self.world.random.choice(("linearizable", "lease")))
+                leader.pause(False)
+
+        self._undo_later(deaf_in, deaf_in, lambda: self.isolate(leader, deaf=True, mute=False))
+        self._undo_later(longest, longest, go_on)
+        self._undo_later(longest + 0.05, longest + 0.2, self._heal)
 
     def _slow(self) -> None:
         node = self._any_node()
