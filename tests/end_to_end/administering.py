@@ -54,10 +54,12 @@ def address_of(node: NodeProcess) -> str:
     return node.arguments[node.arguments.index("--listen") + 1]
 
 
-def start(cluster: Cluster, node_id: str, *arguments: str | Path, backend: str = "asyncio") -> NodeProcess:
-    """Start one more node with these arguments; it listens on a port of its own, and ends with the cluster."""
+def start(
+    cluster: Cluster, node_id: str, *arguments: str | Path, backend: str = "asyncio", listen: str = ""
+) -> NodeProcess:
+    """Start one more node with these arguments, at an address of its own unless one is given; ends with the cluster."""
     own, client = (f"127.0.0.1:{port}" for port in free_ports(2))
-    words = ["--listen", own, "--client", client, "--backend", backend, "--die-with-parent", str(os.getpid())]
+    words = ["--listen", listen or own, "--client", client, "--backend", backend, "--die-with-parent", str(os.getpid())]
     number = sum(name.startswith(node_id) for name in cluster.nodes)
     log = cluster.directory / f"{node_id}-{number}.log"
     node = NodeProcess(node_id, client, [*words, *map(str, arguments)], log)

@@ -8,7 +8,7 @@ import pytest
 
 from rafty_transports.client import ReplyError
 from rafty_transports.demo_cluster import free_ports
-from tests.end_to_end.administering import ROOT, address_of, done, join, nodes_of, rafty, refused
+from tests.end_to_end.administering import ROOT, address_of, done, join, nodes_of, rafty, refused, start
 from tests.end_to_end.cluster import Cluster, ask, wait_until
 
 
@@ -149,6 +149,19 @@ def test_sessions_and_modes_of_reading_on_any_node(tmp_path: Path, backend: str)
         assert stale == b"1"
         assert isinstance(fresh, ReplyError)
         assert fresh.code == "NOTLEADER"
+
+
+def test_member_moves_to_another_address(tmp_path: Path) -> None:
+    with Cluster(3, tmp_path) as cluster:
+        cluster.wait_for_leader()
+        third = cluster.nodes.pop("n3")
+        third.stop()
+        moved = start(cluster, "n3", "--data", tmp_path / "n3")
+        assert done("address", "--nodes", nodes_of(cluster), "n3", address_of(moved)) == "OK\n"
+        shown = done("members", "--nodes", nodes_of(cluster))
+        assert address_of(moved) in shown
+        ask(moved.client, [b"SET", b"a", b"1"])
+        cluster.wait_until_equal()
 
 
 def test_snapshot_shortens_the_log_of_each_node(tmp_path: Path) -> None:

@@ -179,12 +179,90 @@ def test_output_that_nobody_reads(command: tuple[str, ...]) -> None:
     assert (process.returncode, errors) == (-signal.SIGPIPE, b"")
 
 
-@pytest.mark.parametrize("command", [(), ("serve",), ("status",), ("get",), ("put",), ("del",), ("demo",)])
-def test_help_tells_the_exit_codes(command: tuple[str, ...]) -> None:
-    done = rafty(*command, "--help")
+COMMANDS = ["serve", "status", "get", "put", "del", "demo", "members", "add", "remove", "replace", "promote", "demote"]
+COMMANDS += ["address", "transfer", "snapshot", "backup", "restore", "recover"]
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_tells_the_exit_codes(command: str | None) -> None:
+    done = rafty(*filter(None, [command]), "--help")
     assert done.returncode == 0
     assert b"exit codes:" in done.stdout
     assert b"3  unknown" in done.stdout
+
+
+def members(leader: str, change: str = "none", committed: str = "yes", **roles: str) -> bytes:
+    """The answer to RAFTY MEMBERS of a node n1, whose members have these roles."""
+    lines = ["cluster_id:rafty.1", "configuration_index:7", f"committed:{committed}", f"change:{change}"]
+    lines += ["id:n1", f"leader:{leader}", *[f"member.{name}:role={role},address=h:1" for name, role in roles.items()]]
+    text = "".join(line + "\r\n" for line in lines)
+    return f"${len(text)}\r\n{text}\r\n".encode()
+
+
+COUNT = b":5\r\n"
+"""The answer to DBSIZE, behind which a leader's commit index is right."""
+
+
+def test_change_goes_on_to_the_leader() -> None:
+    refusal = b"-NOTLEADER n1 does not lead; the leader is n2\r\n"
+    with server([refusal, refusal]) as first, server([b"-REFUSED not_ready try again soon\r\n", b"+OK\r\n"]) as second:
+        done = rafty("remove", "--nodes", f"{nobody()},{first},{second}", "n3")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"OK\n", b"")
+
+
+def test_change_that_nobody_takes_in_time() -> None:
+    with server([b"-NOTLEADER n1 does not lead; the leader is not known\r\n"] * 20) as first:
+        done = rafty("remove", "--nodes", f"{nobody()},{first}", "n3", "--timeout", "0.5")
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"rafty: nothing was changed: ")
+        assert b"the leader is not known" in done.stderr
+
+
+@pytest.mark.parametrize("answer", [None, b"-UNKNOWN the node was stopped (may still be applied)\r\n"])
+@pytest.mark.parametrize("done_", [True, False])
+def test_change_whose_leader_falls_is_looked_up(answer: bytes | None, done_: bool) -> None:
+    """The successor goes on with it, or undoes it; a picture that is not final is no answer."""
+    final = members("n1", n1="voter") if done_ else members("n1", n1="voter", n3="voter")
+    early = [members("n2", n1="voter"), members("n1", "joint", n1="voter"), members("n1", committed="no", n1="voter")]
+    pairs = [part for picture in [*early, final] for part in (COUNT, picture)]
+    with server([answer, *pairs]) as node:
+        done = rafty("remove", "--nodes", node, "n3")
+        assert b"looking what became of the change" in done.stderr
+        assert (done.returncode, done.stdout) == ((0, b"OK\n") if done_ else (1, b""))
+        if not done_:
+            assert done.stderr.endswith(b"rafty: nothing was changed: the change was undone, or never began\n")
+
+
+def test_change_that_nobody_can_tell_of_is_unknown() -> None:
+    with server([None]) as node:
+        done = rafty("promote", "--nodes", node, "n3", "--timeout", "1")
+        assert done.returncode == 3
+        assert b"rafty: the outcome is unknown, look at `rafty members`" in done.stderr
+
+
+def test_leader_that_falls_silent_in_the_middle_of_a_change() -> None:
+    with server([b""] * 10) as node:
+        done = rafty("demote", "--nodes", node, "n3", "--timeout", "1")
+        assert (done.returncode, done.stdout) == (3, b"")
+        assert f"{node} has not answered for 1 s; looking what became of the change".encode() in done.stderr
+
+
+def test_members_of_a_node_that_does_not_lead_are_shown_for_want_of_better() -> None:
+    with server([members("none", n1="voter", n2="voter")]) as node:
+        done = rafty("members", "--nodes", f"{nobody()},{node}")
+        assert done.returncode == 1
+        assert done.stdout.decode().splitlines()[0] == "cluster rafty.1, configuration 7, nobody leads"
+    done = rafty("members", "--nodes", nobody())
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"nobody could answer" in done.stderr
+
+
+def test_transfer_that_fails_and_one_that_is_unknown() -> None:
+    with server([b"-TRANSFERFAILED n2 has not been heard for an election timeout\r\n"]) as node:
+        done = rafty("transfer", "--nodes", node, "n2")
+        assert (done.returncode, done.stderr) == (1, b"rafty: n2 has not been heard for an election timeout\n")
+    with server([None]) as node:
+        assert rafty("transfer", "--nodes", node, "n2").returncode == 3
 
 
 def test_replies_in_pieces() -> None:
