@@ -55,11 +55,13 @@ class Dialer:
                 try:
                     if await self._connect(peer):
                         pause = self._limits.backoff_first
+                    else:
+                        peer.turn += 1
                 finally:
                     peer.outbox.connected = False
                     peer.outbox.clear()  # stale when a connection exists again; Raft sends anew (fault F123)
                     self._report(peer)
-                if not peer.address:
+                if not peer.addresses:
                     await anyio.sleep_forever()
                 with anyio.move_on_after(pause * self._random.uniform(0.5, 1.0)):
                     await peer.heard()
@@ -70,7 +72,7 @@ class Dialer:
         stream: SocketStream | None = None
         agreed = False
         try:
-            stream = await self._reach(peer.address)
+            stream = await self._reach(peer.next_address)
             theirs = await dial(
                 *(stream, self._mine, peer.id, self._admission),
                 check=self._roster.check,

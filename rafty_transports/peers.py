@@ -51,6 +51,9 @@ class AcceptedConnection:
 class Peer:
     """State of one peer. `attempt` covers one attempt to connect, the connection, and the pause that follows.
 
+    address      where it is reached, as the configuration says; "" if that does not say
+    said         where it is reached, as it says itself; tried when the other fails: a node that catches up reads
+                 configurations that are long over, with addresses that are, too
     member       dialed as long as it is one; a guest is dialed when there is something to be sent
     incarnation  of whom a handshake was right with last; "" if none was
     noticed      when a guest said something last, on the clock of the event loop; None before anybody looked
@@ -60,6 +63,8 @@ class Peer:
     def __init__(self, node_id: str, limits: Limits, *, member: bool) -> None:
         self.id = node_id
         self.address = ""
+        self.said = ""
+        self.turn = 0
         self.member = member
         self.incarnation = ""
         self.noticed: float | None = None
@@ -77,7 +82,7 @@ class Peer:
     def status(self) -> PeerStatus:
         """The picture of now."""
         return PeerStatus(
-            address=self.address,
+            address=self.next_address,
             connected=self.outbox.connected,
             accepted=self.accepted is not None,
             guest=not self.member,
@@ -91,12 +96,31 @@ class Peer:
         """Why the last handshake was refused, in either direction; None if none was."""
         return self._refusals.get(DIALED) or self._refusals.get(ACCEPTED)
 
+    @property
+    def addresses(self) -> list[str]:
+        """Where it may be reached, each once; the configuration's word first."""
+        return list(dict.fromkeys(address for address in (self.address, self.said) if address))
+
+    @property
+    def next_address(self) -> str:
+        """Where to dial next: another one of its addresses after each attempt that failed; "" if none is known."""
+        known = self.addresses
+        return known[self.turn % len(known)] if known else ""
+
     def move(self, address: str) -> None:
-        """From now on it is reached at this address ("": nowhere); a connection to another one is ended."""
+        """From now on the configuration has this address for it ("": none); a connection to another one is ended."""
         if address != self.address:
-            self.address = address
-            self.outbox.holding = address != ""
+            self.address, self.turn = address, 0
+            self.outbox.holding = bool(self.addresses)
             self.attempt.cancel()
+
+    def tell(self, address: str) -> None:
+        """It says itself that it is reached at this address ("": it does not say)."""
+        if address and address != self.said:
+            self.said = address
+            self.outbox.holding = True
+            if not self.outbox.connected:
+                self.attempt.cancel()  # it may have waited for an address
 
     def note(self, now: float) -> None:
         """It said something."""

@@ -120,8 +120,7 @@ class Roster:
             self._make_room()
             peer = self._add(theirs.node_id, member=False)
             logger.info("%s is no member that %s knows of, and is heard", peer.id, self._mine.node_id)
-        if theirs.address and (not peer.member or not peer.address):
-            peer.move(theirs.address)
+        peer.tell(theirs.address)
         return peer
 
     def _make_room(self) -> None:
