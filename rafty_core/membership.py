@@ -155,6 +155,7 @@ def _follow_members(state: State, leader: Leader) -> None:
     for peer in members:
         if peer not in leader.progress or leader.progress[peer].removed_at > 0:
             leader.progress[peer] = state.new_progress()
+            leader.progress[peer].nudged = True  # it is probed at once, not only when a heartbeat has found it
     for peer, progress in leader.progress.items():
         if peer not in members and progress.removed_at == 0:
             progress.dropped(index)

@@ -213,3 +213,12 @@ def test_rule_6_21_who_stays_keeps_its_progress() -> None:
         assert cluster.quiet
     assert members(cluster, 1, 2, 3) == (["n1", "n2", "n3"], [])
     assert lowest[name_of(2)] == cluster.nodes[1].status.last_index
+
+
+def test_rule_6_18_added_learner_is_caught_up_at_once() -> None:
+    """In a cluster of three, without any time passing: it is probed when it is added, and says what it lacks."""
+    cluster = cluster_of([1, 2, 3], [], [4])
+    cluster.nodes[1].want(cluster.changes_of([("add_learner", 4)]))
+    cluster.stabilize()
+    assert members(cluster, 1, 2, 3, 4) == (["n1", "n2", "n3"], ["n4"])
+    assert cluster.nodes[4].status.commit_index == cluster.nodes[1].status.commit_index
