@@ -48,7 +48,7 @@ def on_read_index_request(state: State, message: ReadIndexRequest) -> Message | 
     if not isinstance(leader, Leader) or full:
         return ReadIndexResponse(state.id, message.sender, state.term, message.boot, message.sequence, 0)
     origin = Origin(message.sender, message.boot, message.sequence)
-    leader.reads_waiting.append(WaitingRead(origin, None, message.lease, state.now + state.config.forward_timeout))
+    leader.reads_waiting.append(WaitingRead(origin, message.lease, state.now + state.config.forward_timeout))
     return None
 
 
@@ -84,7 +84,7 @@ def gather(state: State) -> None:
         reads.new = [*asking.reads, *reads.new]
     if isinstance(role, Leader):
         if reads.new:
-            role.reads_waiting.extend(WaitingRead(None, read, read.lease, read.expires) for read in reads.new)
+            role.reads_waiting.extend(WaitingRead(read, read.lease, read.expires) for read in reads.new)
             reads.new = []
         _prepare(state, role)
         return
@@ -195,18 +195,18 @@ def _refuse(state: State, reads: Sequence[LocalRead], error: NotApplied) -> None
 
 def _refuse_waiting(state: State, reads: Sequence[WaitingRead], text: str) -> None:
     for read in reads:
-        if read.local is not None:
-            _refuse(state, [read.local], NotLeader(text, state.id))
-        elif read.origin is not None:
-            _respond(state, read.origin, 0)
+        if isinstance(read.asker, LocalRead):
+            _refuse(state, [read.asker], NotLeader(text, state.id))
+        else:
+            _respond(state, read.asker, 0)
 
 
 def _ready(state: State, reads: Sequence[WaitingRead], index: int) -> None:
     for read in reads:
-        if read.local is not None:
-            _wait_for(state, index, read.local.token)
-        elif read.origin is not None:
-            _respond(state, read.origin, index)
+        if isinstance(read.asker, LocalRead):
+            _wait_for(state, index, read.asker.token)
+        else:
+            _respond(state, read.asker, index)
 
 
 def _respond(state: State, origin: Origin, index: int) -> None:

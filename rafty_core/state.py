@@ -98,10 +98,9 @@ class ReadyRead(NamedTuple):
 
 
 class WaitingRead(NamedTuple):
-    """A read that a leader is to confirm: of another node, or its own."""
+    """What a leader is to confirm: the reads of another node, or one of its own."""
 
-    origin: Origin | None
-    local: LocalRead | None
+    asker: Origin | LocalRead
     lease: bool
     expires: float
 
@@ -472,4 +471,4 @@ class State:
     def _take_back_reads(self, leader: Leader) -> None:
         """Reads of this node that its own leadership has not confirmed are asked for elsewhere (fault F96)."""
         waiting = [read for _, _, reads in leader.reads_begun for read in reads] + leader.reads_waiting
-        self.reads.new.extend(read.local for read in waiting if read.local is not None)
+        self.reads.new.extend(read.asker for read in waiting if isinstance(read.asker, LocalRead))
