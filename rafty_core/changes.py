@@ -32,7 +32,7 @@ class Change:
 
     "add_voter"    the member votes: a new one, or a learner that is promoted
     "add_learner"  the member is a learner: a new one, or a voter that is demoted
-    "remove"       the member is gone, for ever; its address does not matter
+    "remove"       the member is gone, for ever; its address does not matter, its incarnation is filled in
     "update"       the member has this address; its incarnation is filled in if it was not known
     """
 
@@ -69,7 +69,8 @@ def target_of(
         lease=configuration.lease if lease == "keep" else lease,
     )
     _check_addresses(target)
-    return _with_removed(target, configuration)
+    gone = [change.member for change in changes if change.kind == "remove"]
+    return _with_removed(target, configuration, gone)
 
 
 def _carry_out(
@@ -115,10 +116,19 @@ def _check_addresses(target: Configuration) -> None:
             raise Unchangeable("address", f"{member.address} is the address of {owners[member.address]} already")
 
 
-def _with_removed(target: Configuration, before: Configuration) -> Configuration:
+def _with_removed(target: Configuration, before: Configuration, known: Sequence[Member] = ()) -> Configuration:
     staying = {member.id for member in target.members}
     gone = tuple(member for member in before.members if member.id not in staying)
-    return replace(target, removed=before.removed + gone) if gone else target
+    return replace(target, removed=before.removed + _identified(gone, known)) if gone else target
+
+
+def _identified(members: Sequence[Member], known: Sequence[Member]) -> tuple[Member, ...]:
+    """These members, with the incarnations that `known` has for those whose own is not known: of a member that the
+    cluster was bootstrapped with, the configuration may not say which life it is that must never return."""
+    lives = {member.id: member.incarnation for member in known if member.incarnation}
+    return tuple(
+        member if member.incarnation else replace(member, incarnation=lives.get(member.id, "")) for member in members
+    )
 
 
 def changes_voters(configuration: Configuration, target: Configuration) -> bool:
@@ -149,7 +159,7 @@ def with_learners(configuration: Configuration, target: Configuration) -> Config
         configuration,
         learners=configuration.learners + new,
         newcomers=tuple(member.id for member in new),
-        goal=replace(target, removed=()),
+        goal=replace(target, removed=tuple(member for member in target.removed if member.id in known)),
     )
 
 
@@ -171,7 +181,7 @@ def enter_joint(configuration: Configuration, target: Configuration) -> Configur
     joint = replace(
         configuration,
         voters=target.voters,
-        outgoing=configuration.voters,
+        outgoing=_identified(configuration.voters, target.removed),
         learners=tuple(member for member in target.learners if member.id not in old),
         learners_next=tuple(member for member in target.learners if member.id in old),
         newcomers=(),

@@ -6,6 +6,7 @@ Attempts follow each other with a pause that doubles; a peer that comes to us en
 its address or of the members.
 """
 
+import os
 import random
 from collections.abc import Callable
 
@@ -106,7 +107,7 @@ class Dialer:
         try:
             return await reach(host, port, resolving=self._limits.handshake, connecting=self._limits.connect)
         except (OSError, UnicodeError) as error:
-            raise OSError(f"cannot connect to {address}: {str(error.__cause__ or error) or 'no answer'}") from error
+            raise OSError(f"cannot connect to {address}: {_words(error)}") from error
 
     async def identify(self, node_id: str, address: str) -> Identity:
         """Who is at this address, which must be `node_id`. Nobody is admitted. Raises `Refused` or `OSError`."""
@@ -122,3 +123,10 @@ class Dialer:
         finally:
             if stream is not None:
                 await anyio.aclose_forcefully(stream)
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, in the words of the operating system where it has some."""
+    cause = error.__cause__ or error
+    number = getattr(cause, "errno", None)
+    return os.strerror(number).lower() if number else str(cause) or "no answer"

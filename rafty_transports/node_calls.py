@@ -274,7 +274,7 @@ class NodeCalls:
             if force:
                 return change
             member = change.member
-            raise ChangeRefused("unreachable", f"{member.id} does not answer at {member.address}: {error}") from error
+            raise ChangeRefused("unreachable", f"{member.id} cannot be added: {error}") from error
 
     async def transfer_leadership(self, target: str | None = None, *, timeout: float | None = None) -> str:
         """Hand leadership to this voter, or to the one that is most up to date; return who leads then (thesis 3.10).

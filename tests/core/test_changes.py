@@ -163,3 +163,15 @@ def test_change_of_an_unknown_kind_or_of_nobody() -> None:
         change("promote", "A")
     with pytest.raises(ValueError, match="node id"):
         change("add_voter", "")
+
+
+def test_a_bootstrapped_member_is_removed_under_the_incarnation_that_is_known_then() -> None:
+    """Otherwise its data directory could come back under its old name (fault F73)."""
+    before = Configuration.of("a", "b", "c")
+    target = target_of(before, [Change("remove", Member("c", "", "life of c")), Change("add_voter", Member("d"))])
+    assert target.removed == (Member("c", "", "life of c"),)
+    learning = with_learners(before, target)
+    assert learning.goal is not None
+    left = leave_joint(enter_joint(learning, learning.goal))
+    assert left.removed == (Member("c", "", "life of c"),)
+    assert left.voter_ids == ("a", "b", "d")
