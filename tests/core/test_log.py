@@ -4,6 +4,7 @@ from itertools import groupby
 
 import pytest
 
+from rafty_core.configuration import Configuration
 from rafty_core.entries import Batch
 from rafty_core.log import RECENT_BATCHES, Compacted, Log, Unavailable
 
@@ -136,3 +137,85 @@ def test_batches_are_cut_and_compared() -> None:
     assert batch != Batch(3, 2, batch.entries)
     assert batch != "batch"
     assert repr(batch) == "Batch(3..5 of term 1)"
+
+
+ONE, TWO, THREE = (Configuration.of(*names) for names in ("A", "AB", "ABC"))
+
+
+@pytest.mark.parametrize("index", [5, 6, 7, 8, 9])
+def test_compaction_forgets_what_is_before_and_nothing_else(index: int) -> None:
+    log = log_of(2, 3, 3, 7, snapshot=(5, 2))
+    log.commit_to(9)
+    terms = {at: log.term(at) for at in range(index, 10)}
+    log.compact(index)
+    assert (log.base_index, log.first_index, log.last_index, log.commit) == (index, index + 1, 9, 9)
+    assert {at: log.term(at) for at in range(index, 10)} == terms
+    assert log.slice(index + 1, 9) == [b"\x01%d" % terms[at] for at in range(index + 1, 10)]
+    assert log.last_term == 7
+    with pytest.raises(Compacted):
+        log.term(index - 1)
+    log.append(8, [b"\x01more"])
+    assert (log.term(10), log.run_end(10)) == (8, 10)
+
+
+def test_compaction_of_what_may_still_change_or_is_gone_is_refused() -> None:
+    log = log_of(2, 3, 3, 7, snapshot=(5, 2))
+    log.commit_to(7)
+    for index in (4, 8):
+        with pytest.raises(ValueError, match=f"cannot compact up to {index}: base 5, commit 7"):
+            log.compact(index)
+
+
+def test_kept_batches_go_with_what_is_compacted() -> None:
+    log = log_of(1, 1, 1, 1)
+    log.commit_to(4)
+    over, behind = log.batch_at(2, 4), log.batch_at(4, 4)
+    log.compact(2)
+    assert log.batch_at(3, 4) is not over
+    assert log.batch_at(4, 4) is behind
+
+
+def test_restored_log_is_empty_behind_the_snapshot() -> None:
+    log = log_of(1, 1, 1, 1)
+    log.batch_at(1, 100)
+    log.commit_to(1)
+    log.restore(3, 2, TWO)
+    assert (log.base_index, log.base_term, log.last_index, log.last_term, log.commit) == (3, 2, 3, 2, 3)
+    assert log.configurations.at(3) == (3, TWO)
+    log.append(2, [b"\x01new"])
+    assert log.batch_at(4, 100) == Batch(4, 2, [b"\x01new"])
+    for index in (2, 3):
+        with pytest.raises(ValueError, match=f"cannot restore a snapshot at {index}: everything up to 3 is committed"):
+            log.restore(index, 2, TWO)
+
+
+def test_configurations_follow_the_log() -> None:
+    log = Log(0, 0, ONE)
+    log.append(1, [b"\x00"])
+    log.append_configuration(1, TWO)
+    log.append(1, [b"\x01"])
+    log.replace_from(Batch(4, 2, [b"\x01", b"\x02" + THREE.encode(), b"\x01"]))
+    configurations = log.configurations
+    assert [configurations.at(index) for index in (0, 1, 2, 4, 5, 6)] == [
+        (0, ONE),
+        (0, ONE),
+        (2, TWO),
+        (2, TWO),
+        (5, THREE),
+        (5, THREE),
+    ]
+    assert (configurations.index, configurations.newest) == (5, THREE)
+    log.replace_from(Batch(5, 3, [b"\x01"]))
+    assert (configurations.index, configurations.newest) == (2, TWO)
+    log.commit_to(4)
+    log.compact(1)
+    assert configurations.at(1) == (0, ONE)
+    log.compact(3)
+    assert (configurations.at(3), configurations.at(1)) == ((2, TWO), (2, TWO))
+    log.replace_from(Batch(5, 4, [b"\x01"]))
+    assert (configurations.index, configurations.newest) == (2, TWO)
+
+
+@pytest.mark.parametrize(("index", "term", "expected"), [(5, 1, 4), (5, 2, 5), (4, 1, 4)])
+def test_search_for_what_may_agree_ends_at_the_base(index: int, term: int, expected: int) -> None:
+    assert log_of(3, 3, snapshot=(5, 2)).find_conflict_by_term(index, term) == expected

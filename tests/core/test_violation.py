@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 
-from rafty_core import AppendEntries, Batch, ForwardedProposal, ForwardedProposalResponse, Heartbeat, Message
+from rafty_core import (
+    AppendEntries,
+    Batch,
+    Configuration,
+    ForwardedProposal,
+    ForwardedProposalResponse,
+    Heartbeat,
+    InstallSnapshot,
+    InstallSnapshotResponse,
+    Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    RequestVote,
+    TimeoutNow,
+)
 from rafty_core import AppendEntriesResponse as Acknowledgement
 from rafty_core import HeartbeatResponse as Echo
 from rafty_core.messages import MESSAGE_TYPES
@@ -29,6 +43,8 @@ ENTRIES: list[Any] = [
     ([b"c"],),
 ]
 BOOLS: list[Any] = [True, False, 0, 1, "yes", None]
+CLUSTER = Configuration.of("A", "B", "C")
+CONFIGURATIONS: list[Any] = [CLUSTER, CLUSTER, CLUSTER, Configuration.of("B"), Configuration(), None, "ABC", 7]
 
 
 def garbage(random: Random, kind: type[Message]) -> Message:
@@ -44,7 +60,9 @@ def garbage(random: Random, kind: type[Message]) -> Message:
             value = random.choice([None, batch, batch, batch, "batch", Batch(random.choice(NUMBERS), 1, [b"\x01"])])
         elif name in ("commands", "results"):
             value = random.choice(ENTRIES)
-        elif name in ("vote_granted", "success"):
+        elif name == "configuration":
+            value = random.choice(CONFIGURATIONS)
+        elif name in ("vote_granted", "success", "transfer", "lease"):
             value = random.choice(BOOLS)
         elif name == "outcome":
             value = random.choice(["applied", "superseded", "not_leader", "overloaded", "unknown", "nonsense", 7, None])
@@ -80,6 +98,7 @@ def test_no_message_raises_and_a_refused_one_changes_nothing(role: Any, kind: ty
     assert refused > 20
 
 
+WRONG: Any = 7
 BROKEN: list[tuple[Message, str]] = [
     (Heartbeat("B", "C", 4, 0, 1), "a message for 'C' came to 'A'"),
     (Heartbeat("A", "A", 4, 0, 1), "a message came from outside under the sender 'A'"),
@@ -96,6 +115,25 @@ BROKEN: list[tuple[Message, str]] = [
     (AppendEntries("B", "A", 4, 0, 0, 0, Batch(1, 4, [b""])), "an entry is not bytes of a known kind"),
     (ForwardedProposal("B", "A", 4, 1, 1, []), "a forwarded proposal brings no commands"),
     (ForwardedProposalResponse("B", "A", 4, 1, 1, "done"), "'done' is no outcome of a proposal"),
+    (ForwardedProposalResponse("B", "A", 4, 1, 1, "applied", reason=WRONG), "the reason of an outcome is no text"),
+    (AppendEntries("B", "A", 4, 0, 0, 0, Batch(1, 4, [b"\x02garbage"])), "an entry holds no configuration: "),
+    (
+        AppendEntries("B", "A", 4, 0, 0, 0, Batch(1, 4, [b"\x00", b"\x02" + Configuration().encode()])),
+        "an entry holds a configuration without voters",
+    ),
+    (RequestVote("B", "A", 4, 0, 0, WRONG), "7 does not say whether the leader asked for the election"),
+    (ReadIndexRequest("B", "A", 4, 1, 1, WRONG), "7 does not say whether the lease is good enough"),
+    (ReadIndexRequest("B", "A", 0, 1, 1, False), "nobody leads, stands or votes in term 0"),
+    (ReadIndexResponse("B", "A", 4, 1, 1, -1), "-1 is no number of a ReadIndexResponse"),
+    (TimeoutNow("B", "A", 0), "nobody leads, stands or votes in term 0, as this TimeoutNow says"),
+    (InstallSnapshot("B", "A", 0, 1, 1, CLUSTER), "nobody leads, stands or votes in term 0"),
+    (InstallSnapshot("B", "A", 4, 0, 1, CLUSTER), "no snapshot ends with entry 0 of term 1"),
+    (InstallSnapshot("B", "A", 4, 1, 0, CLUSTER), "no snapshot ends with entry 1 of term 0"),
+    (InstallSnapshot("B", "A", 4, 1, 5, CLUSTER), "no snapshot ends with entry 1 of term 5"),
+    (InstallSnapshot("B", "A", 4, True, 1, CLUSTER), "True is no number of a InstallSnapshot"),
+    (InstallSnapshot("B", "A", 4, 1, 1, WRONG), "a snapshot comes without a configuration"),
+    (InstallSnapshot("B", "A", 4, 1, 1, Configuration()), "a snapshot comes with a configuration without voters"),
+    (InstallSnapshotResponse("B", "A", 4, 2**64), "is no number of a InstallSnapshotResponse"),
 ]
 
 
