@@ -54,7 +54,7 @@ def test_leader_that_was_paused_knows_it_before_it_reads() -> None:
     output = story.step(
         "A", Read("read", "lease"), HeartbeatResponse("B", "A", 1, 2), HeartbeatResponse("C", "A", 1, 2)
     )
-    assert not any(answer.error is None for answer in output.answers)  # type: ignore[union-attr]
+    assert not any(answer.error is None for answer in output.answers)
 
 
 def test_late_answer_gives_what_is_left_of_the_lease() -> None:
