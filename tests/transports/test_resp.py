@@ -222,7 +222,9 @@ def test_announced_lengths_reserve_no_memory() -> None:
     assert peak < 500_000
 
 
-@pytest.mark.parametrize("make", [lambda size: encode(b"SET", b"a", bytes(size)), lambda size: b"a" * size], ids=str)
+@pytest.mark.parametrize(
+    "make", [lambda size: encode(b"SET", b"a", bytes(size)), lambda size: b"a" * size], ids=["command", "no command"]
+)
 def test_request_fed_byte_by_byte_costs_in_proportion_to_its_size(make: object) -> None:
     limits = RequestLimits(inline=2**30)
     durations = []
