@@ -10,7 +10,8 @@ import argparse
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rafty_core.invariants import InvariantViolation
 from tests.simulation.cluster import Cluster
@@ -39,9 +40,9 @@ class Report:
     digest: str
 
 
-def run(seed: int, *, size: int | None = None, keep: int = 40, with_digest: bool = False) -> Report:
-    """Run this seed. Raises `SimulationFailure`."""
-    options = Options.draw(seed, size)
+def run(seed: int, *, size: int | None = None, keep: int = 40, with_digest: bool = False, **fixed: Any) -> Report:
+    """Run this seed, with some of its options `fixed`. Raises `SimulationFailure`."""
+    options = replace(Options.draw(seed, size), **fixed)
     cluster = Cluster(options, keep=keep, with_digest=with_digest)
     try:
         _run_phases(cluster)

@@ -1,0 +1,109 @@
+"""Rules of membership, snapshots and reads, each broken on purpose: the simulation must notice within a few seeds.
+
+Law: *a check that never fails checks nothing.*
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rafty_core import Configuration, Snapshot, changes, election, membership, quorum, reads, replication, snapshots
+from rafty_core.invariants import InvariantViolation
+from rafty_core.log import Configurations
+from rafty_core.state import Leader, State
+from rafty_core.writes import Writes
+from tests.simulation.run import SimulationFailure, run
+
+CHURN = {"size": 3, "churn_interval": 0.3, "proposal_interval": 0.1, "fault_interval": 0.7}
+SNAPSHOTS = {"snapshot_interval": 0.05}
+READS = {
+    "size": 3,
+    "duration": 25.0,
+    "latency": 0.01,
+    "sync_time": 0.002,
+    "lossy": 0,
+    "fault_interval": 0.5,
+    "proposal_interval": 0.1,
+    "read_interval": 0.2,
+    "churn_interval": 0,
+    "transfer_interval": 0,
+}
+
+
+def union_reached(voters: Sequence[str], outgoing: Sequence[str], values: Mapping[str, int]) -> int | None:
+    return quorum.reached(sorted({*voters, *outgoing}), values)
+
+
+def one_half_reached(voters: Sequence[str], outgoing: Sequence[str], values: Mapping[str, int]) -> int | None:
+    return quorum.reached(voters, values)
+
+
+def union_votes(voters: Sequence[str], outgoing: Sequence[str], votes: Mapping[str, bool]) -> quorum.VoteResult:
+    return quorum.vote_result(sorted({*voters, *outgoing}), votes)
+
+
+advance_change = membership.advance_change
+
+
+def leave_at_once(state: State) -> None:
+    now = state.configuration
+    if isinstance(state.role, Leader) and now.is_joint:
+        membership._append(state, state.role, changes.leave_joint(now))
+    else:
+        advance_change(state)
+
+
+def not_rolled_back(self: Configurations, first: int) -> None:
+    pass
+
+
+def without_members(index: int, term: int, configuration: Configuration) -> Snapshot:
+    return Snapshot(index, term, replace(configuration, voters=configuration.voters[:1]))
+
+
+def confirmed_by_the_round_before(state: State, leader: Leader) -> None:
+    if leader.may_confirm_reads and leader.reads_waiting:
+        leader.reads_begun.append((leader.round - 1, state.log.commit, leader.reads_waiting))
+        leader.reads_waiting = []
+
+
+installed = Writes.installed
+
+
+def durable_at_once(self: Writes, snapshot: Snapshot, committed: int) -> None:
+    installed(self, snapshot, committed)
+    self.index = snapshot.index
+
+
+BROKEN: list[tuple[object, str, Callable[..., object], dict[str, Any], set[str]]] = [
+    (replication, "jointly_reached", union_reached, CHURN, {"I10"}),
+    (replication, "jointly_reached", one_half_reached, CHURN, {"I10"}),
+    (election, "joint_vote_result", union_votes, CHURN, {"I1"}),
+    (membership, "advance_change", leave_at_once, CHURN, {"I13"}),
+    (Configurations, "truncate_from", not_rolled_back, CHURN, {"I13"}),
+    (snapshots, "Snapshot", without_members, SNAPSHOTS, {"I19"}),
+    (Writes, "installed", durable_at_once, SNAPSHOTS, {"I12", "I9", "I5"}),
+    (reads, "attach", confirmed_by_the_round_before, READS, {"I16"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "broken", "fixed", "numbers"), BROKEN, ids=[broken.__name__ for _, _, broken, _, _ in BROKEN]
+)
+def test_simulation_catches_a_broken_rule(
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+    broken: Callable[..., object],
+    fixed: dict[str, Any],
+    numbers: set[str],
+) -> None:
+    monkeypatch.setattr(where, name, broken)
+    with pytest.raises(SimulationFailure) as caught:
+        for seed in range(100):
+            run(seed, **fixed)
+    cause = caught.value.__cause__
+    assert isinstance(cause, InvariantViolation)
+    assert cause.number in numbers
