@@ -225,6 +225,14 @@ class Log:
         self.configurations.compact(index)
         self._recent = {first: batch for first, batch in self._recent.items() if first > index}
 
+    def start_of_tail(self, last: int, most_entries: int, most_bytes: int) -> int:
+        """The index before the newest of the entries up to `last`: at most so many of them, and so many bytes."""
+        first = max(self.first_index, last - most_entries + 1)
+        if first > last:
+            return last
+        weights = list(accumulate(map(len, reversed(self.slice(first, last)))))
+        return last - bisect_right(weights, most_bytes)
+
     def restore(self, index: int, term: int, configuration: Configuration) -> None:
         """Put a snapshot in the place of everything (Figure 13, step 7: "Discard the entire log")."""
         if index <= self.commit:

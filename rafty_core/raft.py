@@ -380,6 +380,12 @@ class Raft:
         term = log.term(applied)
         return Snapshot(applied, term, log.configurations.at(applied)[1])
 
+    def start_of_tail(self, last: int, most_entries: int, most_bytes: int) -> int:
+        """Up to where the log may be compacted so that of the entries up to `last` at most so many, and so many bytes,
+        stay for followers that are a little behind. Raises `LookupError` if the log does not reach `last`.
+        """
+        return self._state.log.start_of_tail(last, most_entries, most_bytes)
+
     @property
     def committed_configuration(self) -> Configuration:
         """The last configuration that is known to be committed."""

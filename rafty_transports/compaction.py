@@ -26,16 +26,18 @@ class SnapshotPolicy:
     """When the log is compacted, and what stays.
 
     log_bytes         a snapshot is taken when what was applied since the last one weighs this much; 0: only on request
-    trailing_entries  entries before a snapshot that stay in memory for followers that are a little behind
+    trailing_entries  entries before a snapshot that stay in memory for followers that are a little behind, at most
+    trailing_bytes    what these weigh, at most
     keep              how many snapshots stay on the disk
     """
 
     log_bytes: int = 64 * 1024 * 1024
     trailing_entries: int = 10_000
+    trailing_bytes: int = 16 * 1024 * 1024
     keep: int = 2
 
     def __post_init__(self) -> None:
-        if self.log_bytes < 0 or self.trailing_entries < 0 or self.keep < 1:
+        if min(self.log_bytes, self.trailing_entries, self.trailing_bytes) < 0 or self.keep < 1:
             raise ValueError(f"{self!r} makes no sense: nothing is below 0, and at least one snapshot is kept")
 
 

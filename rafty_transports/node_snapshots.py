@@ -103,8 +103,8 @@ class NodeSnapshots:
         if self._machine.restoring or raft.is_behind_snapshot:
             raise SnapshotNotTaken("the state machine is being restored; try again")
         info = await self.compactor.take(raft.snapshot(), self.sender.needed())
-        index = info.snapshot.index
-        self._tell(SnapshotTaken(index, max(0, index - self._policy.trailing_entries)))
+        index, policy = info.snapshot.index, self._policy
+        self._tell(SnapshotTaken(index, raft.start_of_tail(index, policy.trailing_entries, policy.trailing_bytes)))
         return info
 
     def fetch(self, fetch: Fetch) -> None:
