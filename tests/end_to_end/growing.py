@@ -160,10 +160,11 @@ class GrowingCluster(Cluster):
     def voters(self) -> set[str]:
         """Who votes as the leader has it, committed, and no change under way; else nobody."""
         leader = self.leader()
-        if leader is None:
+        try:
+            told = members_told(leader) if leader is not None else {}
+        except OSError:  # it has gone meanwhile
             return set()
-        told = members_told(leader)
-        if told["committed"] != "yes" or told["change"] != "none":
+        if told.get("committed") != "yes" or told.get("change") != "none":
             return set()
         return {name.removeprefix("member.") for name, text in told.items() if "role=voter," in text}
 

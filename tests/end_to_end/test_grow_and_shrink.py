@@ -125,5 +125,6 @@ def test_newcomer_that_does_not_answer_is_not_added(tmp_path: Path, backend: str
         cluster.wait_for_leader()
         reply = ask(cluster.clients[0], [b"RAFTY", b"MEMBER", b"ADD", b"n2", b"127.0.0.1:9"])[0]
         assert isinstance(reply, ReplyError)
-        assert str(reply).startswith("REFUSED unreachable n2 does not answer at 127.0.0.1:9")
+        assert str(reply).startswith("REFUSED unreachable n2 ")
+        assert "127.0.0.1:9" in str(reply)
         assert cluster.voters() == {"n1"}
