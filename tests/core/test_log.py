@@ -219,3 +219,11 @@ def test_configurations_follow_the_log() -> None:
 @pytest.mark.parametrize(("index", "term", "expected"), [(5, 1, 4), (5, 2, 5), (4, 1, 4)])
 def test_search_for_what_may_agree_ends_at_the_base(index: int, term: int, expected: int) -> None:
     assert log_of(3, 3, snapshot=(5, 2)).find_conflict_by_term(index, term) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "entries", "bytes_", "start"),
+    [(9, 2, 100, 7), (9, 100, 100, 5), (9, 100, 4, 7), (9, 100, 5, 7), (9, 100, 1, 9), (9, 0, 100, 9), (5, 3, 100, 5)],
+)
+def test_tail_is_bounded_in_entries_and_in_bytes(last: int, entries: int, bytes_: int, start: int) -> None:
+    assert log_of(2, 3, 3, 7, snapshot=(5, 2)).start_of_tail(last, entries, bytes_) == start

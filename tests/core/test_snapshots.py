@@ -1,5 +1,9 @@
 """Snapshots: taken, offered, fetched, installed."""
 
+from collections.abc import Callable
+
+import pytest
+
 from rafty_core import (
     AppendEntriesResponse,
     Applied,
@@ -20,6 +24,11 @@ from rafty_core import (
     Stable,
 )
 from rafty_core.output import SnapshotChanged
+from rafty_core.reads import confirm
+from rafty_core.replication import advance_commit, send_appends
+from rafty_core.snapshots import offer_snapshots
+from rafty_core.state import State
+from tests.core.contents import contents
 from tests.scenarios.behind import begin_to_fetch, left_behind
 from tests.scenarios.story import Chance, Story
 
@@ -170,3 +179,18 @@ def test_proposals_that_a_snapshot_covers_are_answered_as_unknown() -> None:
     assert isinstance(story["A"].answer("mine").error, OutcomeUnknown)
     (response,) = (message for message in output.messages if isinstance(message, ForwardedProposalResponse))
     assert (response.to, response.sequence, response.outcome) == ("B", 1, "unknown")
+
+
+def test_state_machine_that_is_ahead_of_the_log_is_refused() -> None:
+    stable = Stable(3, None, Snapshot(6, 2, Configuration.of("A")), [Batch(7, 3, [b"\x01x"])])
+    with pytest.raises(ValueError, match="the state machine has applied entry 8, and the log ends at 7"):
+        Raft(Config(id="A"), stable, random=Chance(0.5), now=0.0, applied=8)
+    assert Raft(Config(id="A"), stable, random=Chance(0.5), now=0.0, applied=7).status().commit_index == 7
+
+
+@pytest.mark.parametrize("rule", [offer_snapshots, confirm, advance_commit, send_appends])
+def test_rules_of_a_leader_do_nothing_at_a_follower(rule: Callable[[State], None]) -> None:
+    story = Story("ABC")
+    before = contents(story["A"].raft._state)
+    rule(story["A"].raft._state)
+    assert contents(story["A"].raft._state) == before
