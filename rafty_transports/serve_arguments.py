@@ -26,7 +26,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     add(
         "--join",
         metavar="CLUSTER_ID",
-        help="in place of --cluster: join the cluster of this id, as `rafty members` prints it, and wait for `rafty add`",
+        help="in place of --cluster: join the cluster of this id, as `rafty members` prints it; `rafty add` is next",
     )
     add(
         "--data",
