@@ -186,8 +186,10 @@ class NodeInvariants:
         self._led_term = state.term if isinstance(state.role, Leader) else 0
         if not isinstance(state.role, PreCandidate | Candidate | Leader):
             return
+        own = state.config.incarnation
         for index, configuration in reversed(self.configurations):
-            if configuration.is_voter(state.id):
+            voters = [member for member in (*configuration.voters, *configuration.outgoing) if member.id == state.id]
+            if any(own in ("", voter.incarnation) for voter in voters):
                 return
             if index <= state.log.commit:
                 break

@@ -378,10 +378,19 @@ class State:
         Thesis 4.2.2: such a server "should still start new elections, as it might still be needed until the Cnew entry
         is committed"; its own vote counts nothing then (fault F12). Nobody else ever stands for election (fault F11).
         """
-        if self.configuration.is_voter(self.id):
+        if self._votes_in(self.configuration):
             return True
         configurations, commit = self.log.configurations, self.log.commit
-        return configurations.index > commit and any(known.is_voter(self.id) for known in configurations.since(commit))
+        return configurations.index > commit and any(self._votes_in(known) for known in configurations.since(commit))
+
+    def _votes_in(self, configuration: Configuration) -> bool:
+        """Whether this node is a voter there, and not another that had its name before: whoever joins under the name of
+        a removed member comes by that one's configurations in the log, and must not lead by them (fault F73)."""
+        own = self.config.incarnation
+        if own == "":
+            return configuration.is_voter(self.id)
+        voters = (*configuration.voters, *configuration.outgoing)
+        return any((voter.id, voter.incarnation) == (self.id, own) for voter in voters)
 
     @property
     def is_restored(self) -> bool:
