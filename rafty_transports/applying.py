@@ -40,6 +40,7 @@ class ApplyQueue:
         self._start = start
         self._propose = propose
         self._waiting: deque[Committed | Restore] = deque()
+        self._restored = False  # the state machine has its snapshot, and the core is only about to hear of it
         self._sessions = machine.machine if isinstance(machine.machine, Sessions) else None
         self._clock: LogClock | None = None
 
@@ -61,7 +62,13 @@ class ApplyQueue:
         self._waiting.extend(portions)
 
     def apply_waiting(self) -> list[Applied]:
-        """Apply what waits, up to where the state machine must be restored first."""
+        """Apply what waits, up to where the state machine must be restored first.
+
+        Call it when the core is given what it was told: it must hear that a snapshot is restored before it hears of
+        entries behind that (fault R72).
+        """
+        if self._restored:
+            self._restored = self._machine.restoring = False
         applied = []
         while self._waiting and not self._machine.restoring:
             portion = self._waiting.popleft()
@@ -81,5 +88,5 @@ class ApplyQueue:
 
     async def _restore(self, restore: Restore) -> None:
         applied = await run_in_daemon(self._machine.restore, restore, self._snapshots)
-        self._machine.restoring = False
+        self._restored = True
         self._tell(applied)
