@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -256,3 +257,20 @@ def paused(*nodes: NodeProcess) -> Iterator[None]:
     finally:
         for node in nodes:
             node.send_signal(signal.SIGCONT)
+
+
+class Request(threading.Thread):
+    """A request that is on its way while the test goes on; `reply` is what came, if anything."""
+
+    def __init__(self, node: NodeProcess, *words: str) -> None:
+        super().__init__(name=" ".join(words), daemon=True)
+        self.reply: object = None
+        self._node = node
+        self._words = [word.encode() for word in words]
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.reply = ask(self._node.client, self._words, timeout=20.0)[0]
+        except OSError as error:
+            self.reply = error

@@ -1,6 +1,5 @@
 """From one node to five, and to three others, under writes: thesis 4, on processes that are killed meanwhile."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -9,26 +8,9 @@ from rafty_transports.client import ReplyError
 from rafty_transports.demo_cluster import NodeProcess
 from rafty_transports.exits import REMOVED
 from tests.end_to_end.cluster import Writer, ask, wait_for_progress, wait_until
-from tests.end_to_end.growing import GrowingCluster, listen_of, paused, wait_for_end, wait_for_service
+from tests.end_to_end.growing import GrowingCluster, Request, listen_of, paused, wait_for_end, wait_for_service
 
 BACKENDS = ["asyncio", "trio"]
-
-
-class Request(threading.Thread):
-    """A request that is on its way while the test goes on; `reply` is what came, if anything."""
-
-    def __init__(self, node: NodeProcess, *words: str) -> None:
-        super().__init__(name=" ".join(words), daemon=True)
-        self.reply: object = None
-        self._node = node
-        self._words = [word.encode() for word in words]
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.reply = ask(self._node.client, self._words, timeout=20.0)[0]
-        except OSError as error:
-            self.reply = error
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -9,7 +9,7 @@ import pytest
 from rafty_transports.client import Reply
 from rafty_transports.demo_cluster import NodeProcess
 from tests.end_to_end.cluster import Writer, ask, wait_for_progress, wait_until
-from tests.end_to_end.growing import GrowingCluster, listen_of, wait_for_service
+from tests.end_to_end.growing import GrowingCluster, Request, listen_of, members_told, wait_for_service
 from tests.end_to_end.test_sessions_through_leader_kills import tell
 
 MEGABYTE = 1_000_000
@@ -112,3 +112,46 @@ def check_filled(node: NodeProcess, keys: int) -> None:
     numbers = [*range(0, keys, max(1, keys // 50)), keys - 1]
     replies: list[Reply] = ask(node.client, *[[b"GET", b"filled %d" % number] for number in numbers], timeout=30.0)
     assert replies == [value_of(number) for number in numbers]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_transfer_goes_on_though_receiver_and_sender_are_killed(tmp_path: Path, backend: str) -> None:
+    """The receiver starts again and goes on; then another node leads, which goes on with the change, or undoes it."""
+    with GrowingCluster(3, tmp_path, backend=backend, log_bytes=4 * MEGABYTE, trailing=50) as cluster:
+        leader = cluster.wait_for_leader()
+        keys = fill(leader.client, 16)
+        wait_until(lambda: int(cluster.info(leader)["raft_first_index"]) > keys // 2, "the log alone is not enough")
+        cluster.join("n4")
+        newcomer = cluster.nodes["n4"]
+        wait_for_service(newcomer)
+        request = Request(leader, "RAFTY", "MEMBER", "ADD", "n4", listen_of(newcomer))
+        for killed in (newcomer, leader):
+            wait_until(lambda: is_fetching(cluster, newcomer) or is_voter(newcomer), "n4 fetches a snapshot")
+            killed.kill()
+            killed.start()
+        wait_until(lambda: bool(cluster.voters()), "the change is done or undone, whoever leads", 40.0)
+        request.join(20.0)
+        assert request.reply is not None
+        if "n4" not in cluster.voters():  # it was given up while n4 was away for too long: the snapshot is there now
+            cluster.change("ADD", "n4", listen_of(newcomer))
+        cluster.wait_for_voters("n1", "n2", "n3", "n4")
+        for node in cluster.nodes.values():
+            wait_for_service(node)
+        cluster.wait_for_leader()
+        cluster.wait_until_equal(30.0)
+        check_filled(newcomer, keys)
+        cluster.check_one_leader_in_each_term()
+
+
+def is_fetching(cluster: GrowingCluster, node: NodeProcess) -> bool:
+    """Whether some of a snapshot has come to this node, and not all of it."""
+    told = [text for name, text in cluster.info(node).items() if name.startswith("raft_snapshot.")]
+    return any("from=" in text and ",done=0," not in text for text in told)
+
+
+def is_voter(node: NodeProcess) -> bool:
+    """Whether this node votes, as it has it itself."""
+    try:
+        return "role=voter," in members_told(node).get(f"member.{node.id}", "")
+    except OSError:
+        return False
