@@ -108,7 +108,7 @@ def run_behind(row: CatchupRow, cluster: Cluster) -> Caught:
     leader = wait_for_leader(members)
     away = next(member for member in members if member is not leader)
     away.end()
-    fill(leader, row.entries, row.size)
+    fill(leader, row.entries, row.size, row.entries)
     size = row.entries * row.size
     if row.measure == "by snapshot":
         wait_until(lambda: away.name not in reached(leader), START_SECONDS, f"{away.name} was not found to be away")
@@ -124,7 +124,7 @@ def run_restart(row: CatchupRow, cluster: Cluster) -> Caught:
     """A node that is a cluster of its own is filled, ended and started again."""
     (node,) = cluster.start_all()
     wait_for_leader([node])
-    fill(node, row.entries, row.size)
+    fill(node, row.entries, row.size, row.entries)
     if row.measure == "restart with snapshot":
         node.ask(LONG, do="snapshot")
     applied, before = node.ask(do="status")["applied"], node.ask(LONG, do="digest")
@@ -140,9 +140,9 @@ def run_memory(row: CatchupRow, cluster: Cluster) -> Grown:
     """The memory of a node that is a cluster of its own, before and after its log has grown."""
     (node,) = cluster.start_all()
     wait_for_leader([node])
-    node.ask(LONG, do="fill", count=KEYS, size=row.size, keys=KEYS)
+    fill(node, KEYS, row.size, KEYS)
     before = node.memory()
-    node.ask(LONG, do="fill", count=row.entries, size=row.size, keys=KEYS)
+    fill(node, row.entries, row.size, KEYS)
     after = node.memory()
     if before is None or after is None:
         raise BenchmarkError(f"{row.name}: this system does not tell how much memory a process has")
@@ -165,6 +165,6 @@ def reached(leader: Child) -> list[str]:
     return names
 
 
-def fill(leader: Child, entries: int, size: int) -> None:
-    """Write as many entries of this size, each with a key of its own."""
-    leader.ask(LONG, do="fill", count=entries, size=size, keys=entries)
+def fill(leader: Child, entries: int, size: int, keys: int) -> None:
+    """Write as many entries of this size to as many keys, with values that nothing compresses."""
+    leader.ask(LONG, do="fill", count=entries, size=size, keys=keys, values="noise")

@@ -29,7 +29,7 @@ GROWTH = ("system", "variant", "what", "entries", "bytes each", "grown by MB (ra
 
 NOTES = """\
 Medians of the repetitions; ranges in brackets. Seconds count from the start of the process, Python and imports
-included. Each entry sets a key of its own, except for memory.
+included. Each entry sets a key of its own, except for memory; nothing compresses the values.
 by log, by snapshot: one of three members was away while the entries were written, and comes back with its data
 (PySyncObj with nothing: it keeps its log in memory there). MB: what it has to get, the entries or the snapshot.
 restart: a node that is a cluster of its own; it has applied all once it was elected again and has committed an entry.

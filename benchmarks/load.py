@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import anyio
 
 from benchmarks.sampling import Result, Samples, clock, shares
+from benchmarks.values import alike, noise
 from rafty_core.outcomes import ProposalError
 from rafty_transports.kv import encode_set
 from rafty_transports.node import Node
@@ -52,15 +53,15 @@ async def run_load(
     return samples.result()
 
 
-async def fill(node: Node, count: int, size: int, keys: int, first: int = 0) -> None:
-    """Write `count` commands of `size` bytes to keys number `first`, `first` + 1, ... modulo `keys`, in order.
+async def fill(node: Node, count: int, size: int, keys: int, values: str) -> None:
+    """Write `count` commands of `size` bytes to keys number 0, 1, ... modulo `keys`, with values "alike" or "noise".
 
     Raises what became of a command that was not applied.
     """
-    value = b"v" * (size - len(encode_set(b"k" * 8, b"")))
-    for begin in range(first, first + count, FILL_BATCH):
-        end = min(begin + FILL_BATCH, first + count)
-        outcomes = await node.propose_many([encode_set(b"k%07d" % (n % keys), value) for n in range(begin, end)])
+    value = (noise if values == "noise" else alike)(size - len(encode_set(b"k" * 8, b"")))
+    for begin in range(0, count, FILL_BATCH):
+        numbers = range(begin, min(begin + FILL_BATCH, count))
+        outcomes = await node.propose_many([encode_set(b"k%07d" % (n % keys), value(n)) for n in numbers])
         for outcome in outcomes:
             if isinstance(outcome, ProposalError):
                 raise outcome

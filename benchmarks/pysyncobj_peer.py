@@ -18,6 +18,7 @@ from pysyncobj import SyncObj, SyncObjConf, SyncObjConsumer, replicated
 
 from benchmarks.control import requests, say
 from benchmarks.sampling import Result, Samples, clock
+from benchmarks.values import alike, noise
 
 POOL = 4096
 
@@ -123,7 +124,8 @@ class Peer:
         return run_load(issue, request["in_flight"], samples).as_dict()
 
     def _fill(self, request: dict[str, Any]) -> dict[str, Any]:
-        count, keys, value = request["count"], request["keys"], b"v" * (request["size"] - 8)
+        count, keys = request["count"], request["keys"]
+        value = (noise if request["values"] == "noise" else alike)(request["size"] - 8)
         free, failures = threading.Semaphore(FILL_IN_FLIGHT), []
 
         def answered(_: object, error: int) -> None:
@@ -133,7 +135,7 @@ class Peer:
 
         for number in range(count):
             free.acquire()
-            self.store.put(b"k%07d" % (number % keys) + value, callback=answered)
+            self.store.put(b"k%07d" % (number % keys) + value(number), callback=answered)
         for _ in range(FILL_IN_FLIGHT):
             free.acquire()
         if failures:

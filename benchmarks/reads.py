@@ -32,7 +32,7 @@ def run_read_row(row: ReadRow, load: Load, directory: Path, pysyncobj: str | Non
     with temporary_directory(directory) as data, Family() as family:
         members, ports = start_members(family, row, load, data, pysyncobj)
         leader = wait_for_leader(members)
-        leader.ask(60.0, do="fill", count=KEYS, size=load.size, keys=KEYS)
+        leader.ask(60.0, do="fill", count=KEYS, size=load.size, keys=KEYS, values="alike")
         if row.asked == "lease":
             leader.ask(30.0, do="lease", **LEASE)
         wait_for_agreement(members, at_least=KEYS)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from benchmarks.processes import ROOT, BenchmarkError, Family
 from benchmarks.resp_client import gets, sets, split_replies
 from benchmarks.rows import RAFTY, Load, Row
 from benchmarks.sampling import Samples, clock, is_off, quantile, shares
+from benchmarks.values import noise
 
 
 @pytest.fixture
@@ -209,6 +211,14 @@ def test_commands_have_the_size_that_was_asked_for() -> None:
     assert {len(command) for command in make_commands(256)} == {256}
     with pytest.raises(ValueError, match="13 bytes at least"):
         make_commands(5)
+
+
+def test_noise_is_the_same_everywhere_and_does_not_compress() -> None:
+    value = noise(243)
+    assert value(7) == noise(243)(7)
+    together = b"".join(map(value, range(1000)))
+    assert len(together) == 243_000
+    assert len(zlib.compress(together)) > 0.99 * len(together)
 
 
 def test_bare_sync_is_measured_and_leaves_no_file(directory: Path) -> None:
