@@ -11,7 +11,7 @@ To understand Raft by this code, read the modules in this order, each docstring 
     entries, messages, events, output, outcomes    the values: what is said, what happens, what is asked for
     configuration, changes                         who the members are, and the steps from one to the next
     quorum, log, writes, applying, progress        the mechanisms: majorities, the log, durability, flow control
-    state                                          Figure 2's state and the four roles
+    waiting, roles, state                          open requests, the four roles, and Figure 2's state
     election, replication, proposing               the rules, one chapter each: the heart of Raft
     snapshots, membership, reads, transfer         the rules that let a cluster live for years
     raft                                           the table (role, event) -> rule, the term rule, `step`

@@ -10,8 +10,9 @@ from rafty_core.messages import AppendEntriesResponse, InstallSnapshot, Message,
 from rafty_core.node_invariants import NodeInvariants, require, state_of
 from rafty_core.output import Output, Restore, Write
 from rafty_core.raft import Raft
+from rafty_core.roles import Follower, Leader
 from rafty_core.stable import Snapshot, Stable
-from rafty_core.state import Follower, Leader, State
+from rafty_core.state import State
 
 
 class ClusterInvariants:

@@ -15,7 +15,8 @@ from rafty_core.messages import (
     RequestVoteResponse,
 )
 from rafty_core.quorum import joint_vote_result
-from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Standing, State
+from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Standing
+from rafty_core.state import State
 
 # ------------------------------------------------------------------- handlers
 

@@ -20,8 +20,10 @@ from rafty_core.output import MembershipAnswer, MembershipChanged, Removed
 from rafty_core.progress import SNAPSHOT
 from rafty_core.proposing import describe_no_leader
 from rafty_core.quorum import majority
-from rafty_core.state import NEVER, CatchUp, Follower, Leader, PendingChange, State
+from rafty_core.roles import NEVER, Follower, Leader
+from rafty_core.state import State
 from rafty_core.transfer import is_heard, most_up_to_date, tell
+from rafty_core.waiting import CatchUp, PendingChange
 
 MOST_ROUNDS = 10
 """Rounds of catching up before a learner that is never close is given up (thesis 4.2.1)."""

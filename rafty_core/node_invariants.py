@@ -8,7 +8,8 @@ from rafty_core.configuration import Configuration
 from rafty_core.entries import CONFIGURATION
 from rafty_core.history import Ghost, History, InvariantViolation
 from rafty_core.raft import Raft
-from rafty_core.state import Candidate, Leader, PreCandidate, State
+from rafty_core.roles import Candidate, Leader, PreCandidate
+from rafty_core.state import State
 
 
 def require(number: str, holds: bool, text: str) -> None:
@@ -92,8 +93,8 @@ class NodeInvariants:
         """I24: everything that waits is bounded, and I12's local part: next > match, and match never falls."""
         if state.proposals.count > config.max_pending_proposals:
             raise InvariantViolation("I24", f"{self.id}: {state.proposals.count} proposals are pending")
-        if state.reads.count(state.role) > config.max_pending_reads:
-            raise InvariantViolation("I24", f"{self.id}: {state.reads.count(state.role)} reads are pending")
+        if state.reads_waiting > config.max_pending_reads:
+            raise InvariantViolation("I24", f"{self.id}: {state.reads_waiting} reads are pending")
         if not isinstance(state.role, Leader):
             return
         if self._led_term != state.term:

@@ -17,7 +17,8 @@ from rafty_core.outcomes import NotLeader, OutcomeUnknown, Overloaded, ProposalE
 from rafty_core.output import ProposalAnswer
 from rafty_core.pending import Accepted, Forwarded, JustApplied, Origin
 from rafty_core.replication import append
-from rafty_core.state import NEVER, Leader, State
+from rafty_core.roles import NEVER, Leader
+from rafty_core.state import State
 from rafty_core.violation import Violation
 
 ENTRY_OVERHEAD = 64

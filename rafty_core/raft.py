@@ -47,8 +47,9 @@ from rafty_core.messages import (
     TimeoutNow,
 )
 from rafty_core.output import Output, ProtocolViolation
+from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Role, Standing
 from rafty_core.stable import Snapshot, Stable
-from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Random, Role, Standing, State
+from rafty_core.state import Random, State
 from rafty_core.status import Status, status_of
 from rafty_core.violation import Violation, check_message
 

@@ -23,7 +23,9 @@ from rafty_core.outcomes import NotApplied, NotLeader, Overloaded
 from rafty_core.output import ReadAnswer
 from rafty_core.pending import Origin
 from rafty_core.quorum import jointly_reached
-from rafty_core.state import NEVER, Asking, Leader, LocalRead, State, WaitingRead
+from rafty_core.roles import NEVER, Leader
+from rafty_core.state import State
+from rafty_core.waiting import Asking, LocalRead, WaitingRead
 
 # ------------------------------------------------------------------- handlers
 
@@ -31,7 +33,7 @@ from rafty_core.state import NEVER, Asking, Leader, LocalRead, State, WaitingRea
 def on_read(state: State, event: Read) -> None:
     """Take the read; what becomes of it is decided at the end of the step, with all others that came."""
     reads = state.reads
-    if reads.count(state.role) >= state.config.max_pending_reads:
+    if state.reads_waiting >= state.config.max_pending_reads:
         text = f"{state.config.max_pending_reads} reads are waiting already"
         state.answers.append(ReadAnswer(event.token, 0, Overloaded(text)))
     elif event.mode == "at_least":
@@ -44,7 +46,7 @@ def on_read(state: State, event: Read) -> None:
 def on_read_index_request(state: State, message: ReadIndexRequest) -> Message | None:
     """Another node asks for all its reads. Who does not lead says so at once (fault F96)."""
     leader = state.role
-    full = state.reads.count(leader) >= state.config.max_pending_reads
+    full = state.reads_waiting >= state.config.max_pending_reads
     if not isinstance(leader, Leader) or full:
         return ReadIndexResponse(state.id, message.sender, state.term, message.boot, message.sequence, 0)
     origin = Origin(message.sender, message.boot, message.sequence)

@@ -10,7 +10,8 @@ from rafty_core.messages import AppendEntries, AppendEntriesResponse, Heartbeat,
 from rafty_core.output import PeerContact
 from rafty_core.progress import REPLICATE, SNAPSHOT, Progress
 from rafty_core.quorum import jointly_reached
-from rafty_core.state import NEVER, Follower, Leader, State
+from rafty_core.roles import NEVER, Follower, Leader
+from rafty_core.state import State
 from rafty_core.violation import Violation
 
 # --------------------------------------------------------- a follower's part

@@ -16,8 +16,9 @@ from rafty_core.output import Fetch, Restore, SnapshotChanged
 from rafty_core.progress import SNAPSHOT, Progress
 from rafty_core.proposing import forget_outcome
 from rafty_core.replication import check_leader, follow
+from rafty_core.roles import Follower, Leader
 from rafty_core.stable import Snapshot
-from rafty_core.state import Follower, Leader, State
+from rafty_core.state import State
 from rafty_core.violation import Violation
 
 # --------------------------------------------------------- a follower's part

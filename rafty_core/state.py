@@ -1,15 +1,9 @@
-"""Figure 2's state, and the four roles with the data that exist only in them.
+"""Figure 2's state, and the transitions between roles.
 
-Law: *what only a role knows lives in the role's object, and goes with it.* Stepping down drops a leader's progress, its
-rounds and its windows; there is nothing to reset (and nothing to forget to reset).
-
-`State` also holds the transitions between roles: they happen here and nowhere else.
+Law: *a node is one `State`, and changes its role here and nowhere else.* What a role alone knows is in `roles.py`.
 """
 
-import heapq
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Protocol
 
 from rafty_core.applying import Applying
 from rafty_core.config import Config
@@ -18,13 +12,13 @@ from rafty_core.entries import NO_OP
 from rafty_core.log import Log
 from rafty_core.messages import Message
 from rafty_core.output import Answer, Fetch, LeaderChanged, Notice, Restore, RoleChanged
-from rafty_core.pending import Origin, Proposals
+from rafty_core.pending import Proposals
 from rafty_core.progress import Inflights, Progress
 from rafty_core.quorum import jointly_reached
+from rafty_core.roles import NEVER, Candidate, Follower, Leader, PreCandidate, Role
 from rafty_core.stable import Snapshot, Stable
+from rafty_core.waiting import Handover, LocalRead, PendingChange, Reads
 from rafty_core.writes import Writes
-
-NEVER = float("inf")
 
 
 class Random(Protocol):
@@ -33,253 +27,6 @@ class Random(Protocol):
     def random(self) -> float:
         """A number in [0, 1)."""
         ...
-
-
-class Follower:
-    """Follows a leader, or waits for one (paper 5.2)."""
-
-    name: ClassVar[str] = "follower"
-    __slots__ = ("leader", "timeout", "deadline", "proven", "acknowledged", "owes_acknowledgement", "owes_vote")
-
-    def __init__(self, leader: str | None, timeout: float, deadline: float, durable: int) -> None:
-        self.leader = leader
-        self.timeout = timeout
-        self.deadline = deadline
-        self.proven = 0  # the last index that this term's leader proved to agree with its log
-        self.acknowledged = durable  # the last index that this node acknowledged to it, or that is no news
-        self.owes_acknowledgement = False
-        self.owes_vote = False  # a vote was granted; the answer waits until it is durable
-
-
-class Standing:
-    """What a node that stands for election keeps: who has answered, and whether the question has left."""
-
-    leader: ClassVar[None] = None
-    __slots__ = ("deadline", "votes", "asked")
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.votes: dict[str, bool] = {}
-        self.asked = False
-
-
-class PreCandidate(Standing):
-    """Asks whether it could win an election (thesis 9.6); its term and vote are untouched."""
-
-    name: ClassVar[str] = "pre_candidate"
-    __slots__ = ()
-
-
-class Candidate(Standing):
-    """Stands for election in its term (paper 5.2)."""
-
-    name: ClassVar[str] = "candidate"
-    __slots__ = ("transfer",)
-
-    def __init__(self, deadline: float, transfer: bool = False) -> None:
-        super().__init__(deadline)
-        self.transfer = transfer  # whether the leader asked for this election
-
-
-class LocalRead(NamedTuple):
-    """A read of this node's own, not confirmed yet; refused at `expires`."""
-
-    token: Any
-    lease: bool
-    expires: float
-
-
-class ReadyRead(NamedTuple):
-    """A read of this node's own that waits until the entry `wanted` is applied; refused at `expires`."""
-
-    token: Any
-    wanted: int
-    expires: float
-
-
-class WaitingRead(NamedTuple):
-    """What a leader is to confirm: the reads of another node, or one of its own."""
-
-    asker: Origin | LocalRead
-    lease: bool
-    expires: float
-
-
-class Asking(NamedTuple):
-    """Reads for which this node has asked the leader of `term`; asked again at `again`."""
-
-    sequence: int
-    leader: str
-    term: int
-    again: float
-    reads: list[LocalRead]
-
-
-class Reads:
-    """Reads of this node that wait: for somebody to ask, for an answer, for the state machine."""
-
-    __slots__ = ("new", "asking", "ready", "last_sequence", "_number", "_by_index")
-
-    def __init__(self) -> None:
-        self.new: list[LocalRead] = []
-        self.asking: Asking | None = None
-        self.ready: dict[int, ReadyRead] = {}  # by order of arrival, and so by the time at which they expire
-        self.last_sequence = 0
-        self._number = 0
-        self._by_index: list[tuple[int, int]] = []  # a heap of (index, order of arrival)
-
-    def wait_for(self, index: int, token: Any, expires: float) -> None:
-        """This read may be served when `index` is applied; later ones do not expire before it."""
-        self._number += 1
-        self.ready[self._number] = ReadyRead(token, index, expires)
-        heapq.heappush(self._by_index, (index, self._number))
-
-    def take_served(self, applied: int) -> list[ReadyRead]:
-        """The reads that wait for nothing beyond `applied`; they wait no more."""
-        served = []
-        while self._by_index and self._by_index[0][0] <= applied:
-            read = self.ready.pop(heapq.heappop(self._by_index)[1], None)
-            if read is not None:
-                served.append(read)
-        return served
-
-    def take_expired(self, now: float) -> list[ReadyRead]:
-        """The reads that have waited too long; they wait no more."""
-        expired = []
-        while self.ready and now >= next(iter(self.ready.values())).expires:
-            expired.append(self.ready.pop(next(iter(self.ready))))
-        if len(self._by_index) > 2 * len(self.ready):
-            self._by_index = [(read.wanted, number) for number, read in self.ready.items()]
-            heapq.heapify(self._by_index)
-        return expired
-
-    def count(self, role: "Role") -> int:
-        """How many reads wait here, those of other nodes included."""
-        count = len(self.new) + len(self.ready) + (0 if self.asking is None else len(self.asking.reads))
-        return count + role.count_reads() if isinstance(role, Leader) else count
-
-
-@dataclass(slots=True)
-class Transfer:
-    """A leader's attempt to hand over: to whom, until when, and the last round of heartbeats in which it was told."""
-
-    target: str
-    deadline: float
-    told_round: int = 0
-
-
-class Handover(NamedTuple):
-    """A request for a transfer that is still to be answered; it outlives the leadership that it ends."""
-
-    token: Any
-    target: str
-    deadline: float
-    term: int
-
-
-@dataclass(slots=True)
-class PendingChange:
-    """A change of membership that this node accepted and has not answered: its first entry, and where it leads."""
-
-    token: Any
-    index: int
-    term: int
-    target: Configuration
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class CatchUp:
-    """A learner on its way to being a voter: the round that it is in (thesis 4.2.1)."""
-
-    target: int
-    began: float
-    round: int = 1
-    done: bool = False
-    match: int = 0
-    since: float = field(init=False)
-    moved: float = field(init=False)  # when its match index grew last
-
-    def __post_init__(self) -> None:
-        self.since = self.moved = self.began
-
-    def begin_round(self, target: int, now: float) -> None:
-        """The next round is over when the learner has everything up to `target`. One that is close needs no more."""
-        self.target, self.began, self.round = target, now, self.round + (not self.done)
-
-
-class Leader:
-    """Leads its term (paper 5.2, 5.3): the progress of each follower, the rounds of heartbeats, what is uncommitted."""
-
-    name: ClassVar[str] = "leader"
-    __slots__ = (
-        "leader",
-        "progress",
-        "next_heartbeat",
-        "quorum_deadline",
-        "round",
-        "uncommitted",
-        "uncommitted_bytes",
-        "catching",
-        "transfer",
-        "handed_over",
-        "reads_waiting",
-        "reads_begun",
-        "may_confirm_reads",
-        "_round_times",
-    )
-
-    def __init__(self, node_id: str, progress: dict[str, Progress], now: float, election_timeout: float):
-        self.leader = node_id
-        self.progress = progress
-        self.next_heartbeat = NEVER
-        self.quorum_deadline = NEVER  # not before that can its quorum be lost
-        self.expect_peers(now, election_timeout)
-        self.round = 0
-        # (last index, bytes) of what was appended and is not committed, or not durable here; oldest first
-        self.uncommitted: deque[tuple[int, int]] = deque()
-        self.uncommitted_bytes = 0
-        self.catching: dict[str, CatchUp] = {}  # learners that are to be voters
-        self.transfer: Transfer | None = None
-        self.handed_over = False  # whether anybody was told in this term to take over
-        self.reads_waiting: list[WaitingRead] = []  # for a round to begin
-        self.reads_begun: deque[tuple[int, int, list[WaitingRead]]] = deque()  # (round, read index, reads)
-        self.may_confirm_reads = False  # whether an entry of this term is committed
-        self._round_times: deque[tuple[int, float]] = deque()
-
-    def expect_peers(self, now: float, election_timeout: float) -> None:
-        """If there are followers now and were none before: beat at once, and lose the quorum in time."""
-        if self.progress and self.next_heartbeat == NEVER:
-            self.next_heartbeat = now
-            self.quorum_deadline = now + election_timeout
-
-    def begin_round(self, now: float, memory: float) -> None:
-        """A round of heartbeats is handed out now; when the last ones were is remembered for a while."""
-        self.round += 1
-        self._round_times.append((self.round, now))
-        while self._round_times[0][1] < now - 10 * memory:
-            self._round_times.popleft()
-
-    def time_of_round(self, round: int) -> float:
-        """When this round was handed out; long ago, if that is not remembered."""
-        return next((time for number, time in reversed(self._round_times) if number == round), -NEVER)
-
-    def count_reads(self) -> int:
-        """How many reads wait to be confirmed."""
-        return len(self.reads_waiting) + sum(len(reads) for _, _, reads in self.reads_begun)
-
-    def appended(self, last_index: int, weight: int) -> None:
-        """Entries up to `last_index`, `weight` bytes together, were appended."""
-        self.uncommitted.append((last_index, weight))
-        self.uncommitted_bytes += weight
-
-    def settled(self, index: int) -> None:
-        """Everything up to `index` is committed, and durable here, so that it can be applied."""
-        while self.uncommitted and self.uncommitted[0][0] <= index:
-            self.uncommitted_bytes -= self.uncommitted.popleft()[1]
-
-
-Role: TypeAlias = Follower | PreCandidate | Candidate | Leader
 
 
 class State:
@@ -352,6 +99,11 @@ class State:
         self.role: Role = self._new_follower(None)
 
     # ------------------------------------------------------------------ facts
+
+    @property
+    def reads_waiting(self) -> int:
+        """How many reads wait here, those of other nodes included."""
+        return self.reads.count + (self.role.count_reads() if isinstance(self.role, Leader) else 0)
 
     @property
     def configuration(self) -> Configuration:

@@ -6,7 +6,8 @@ Law: *a picture changes nothing and shares nothing*: it is built on request, of 
 from dataclasses import dataclass
 
 from rafty_core.configuration import Configuration
-from rafty_core.state import Leader, State
+from rafty_core.roles import Leader
+from rafty_core.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def status_of(state: State) -> Status:
         violations=state.violations,
         first_index=state.log.first_index,
         configuration_index=state.log.configurations.index,
-        pending_reads=state.reads.count(state.role),
+        pending_reads=state.reads_waiting,
         fetching_snapshot=0 if state.fetching is None else state.fetching.snapshot.index,
         transferring_to=_transfer_target(state),
     )

@@ -13,7 +13,9 @@ from rafty_core.outcomes import NotLeader, OutcomeUnknown, ProposalError, Transf
 from rafty_core.output import TransferAnswer
 from rafty_core.proposing import describe_no_leader
 from rafty_core.replication import check_leader
-from rafty_core.state import NEVER, Handover, Leader, State, Transfer
+from rafty_core.roles import NEVER, Leader
+from rafty_core.state import State
+from rafty_core.waiting import Handover, Transfer
 
 
 def on_transfer_leadership(state: State, event: TransferLeadership) -> None:

@@ -10,7 +10,7 @@ from rafty_core import (
     RequestVoteResponse,
     RoleChanged,
 )
-from rafty_core.state import Candidate, PreCandidate
+from rafty_core.roles import Candidate, PreCandidate
 from tests.core.test_table import node_in
 from tests.scenarios.story import Chance, Story
 

@@ -9,7 +9,8 @@ from rafty_core import Batch, Configuration, Snapshot, Stable, Write
 from rafty_core.configuration_invariants import ConfigurationInvariants, intersect
 from rafty_core.history import Ghost, Image, InvariantViolation
 from rafty_core.invariants import NodeInvariants, state_of
-from rafty_core.state import Candidate, Leader, State
+from rafty_core.roles import Candidate, Leader
+from rafty_core.state import State
 from tests.scenarios.story import Story
 
 

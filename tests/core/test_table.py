@@ -20,7 +20,7 @@ from rafty_core import (
 from rafty_core.events import LOCAL_EVENT_TYPES
 from rafty_core.messages import MESSAGE_TYPES
 from rafty_core.raft import IGNORED, TABLE
-from rafty_core.state import Candidate, Follower, Leader, PreCandidate, Role
+from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Role
 from tests.core.contents import contents
 from tests.scenarios.story import Story
 

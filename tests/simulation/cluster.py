@@ -6,7 +6,7 @@ Law: *after every step of every node everything that must hold is checked, and e
 from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, Raft
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
-from rafty_core.state import Leader
+from rafty_core.roles import Leader
 from tests.simulation.calls import Calls
 from tests.simulation.clients import Clients
 from tests.simulation.machine import Replay

@@ -9,7 +9,7 @@ from rafty_core import Configuration
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.membership import PATIENCE
-from rafty_core.state import Leader
+from rafty_core.roles import Leader
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults
 from tests.simulation.node import SimulatedNode

@@ -12,7 +12,8 @@ import pytest
 from rafty_core import Configuration, Snapshot, changes, election, membership, quorum, reads, replication, snapshots
 from rafty_core.invariants import InvariantViolation
 from rafty_core.log import Configurations
-from rafty_core.state import Leader, State
+from rafty_core.roles import Leader
+from rafty_core.state import State
 from rafty_core.writes import Writes
 from tests.simulation.run import SimulationFailure, run
 
