@@ -14,7 +14,13 @@ HEARTBEAT_INTERVAL = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One run: times in (simulated) seconds, `lossy` and the like as probabilities per message."""
+    """One run: times in (simulated) seconds, `lossy` and the like as probabilities per message; intervals of 0: never.
+
+    trailing   the most entries kept in the log behind a snapshot that is taken
+    machine    what a state machine has when its node starts: the state "from the snapshot", "from nothing", or its own
+    lingering  how likely a removed node talks on, instead of being shut down
+    lease      for how many seconds voters promise not to elect another leader; 0: no leases
+    """
 
     seed: int
     size: int
