@@ -44,8 +44,8 @@ async def test_f105_changes_of_role_and_leader_come_in_their_order() -> None:
             network.heal()
             await until(lambda: first.status().leader == second.identity.node_id, 5.0)
             await anyio.sleep(2 * QUICK.heartbeat_interval)
-            for notices in watched.values():
-                notices.close()  # what follows is the end of the cluster: leaders hand over
+            for watcher in watched.values():
+                watcher.close()  # what follows is the end of the cluster: leaders hand over
     told = {node_id: [notice async for notice in notices] for node_id, notices in watched.items()}
     for notices in told.values():
         terms = [notice.term for notice in notices if isinstance(notice, RoleChanged | LeaderChanged)]

@@ -9,7 +9,8 @@ from random import Random
 import anyio
 import pytest
 
-from rafty_core import Configuration, Heartbeat, Message, ProposalError, Write
+from rafty_core import Configuration, Heartbeat, ProposalError, Write
+from rafty_transports.interfaces import Travelling
 from rafty_transports.memory import MemoryNetwork, MemoryTransport
 from rafty_transports.node import Node, NodeFailed
 from rafty_transports.queues import Incoming
@@ -69,9 +70,9 @@ class Link(MemoryTransport):
     """Breaks when it is told to, and notes what is sent after a failure."""
 
     chance: Failing
-    late: list[Message]
+    late: list[Travelling]
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Travelling) -> None:
         if self.chance.failed:
             self.late.append(message)
         super().send(message)
