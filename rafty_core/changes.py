@@ -159,7 +159,7 @@ def with_learners(configuration: Configuration, target: Configuration) -> Config
         configuration,
         learners=configuration.learners + new,
         newcomers=tuple(member.id for member in new),
-        goal=replace(target, removed=tuple(member for member in target.removed if member.id in known)),
+        goal=replace(target, index=0, removed=tuple(member for member in target.removed if member.id in known)),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 GROUPS = ("voters", "outgoing", "learners", "learners_next")
-KNOWN_PARTS = frozenset((*GROUPS, "goal", "newcomers", "removed", "lease"))
+KNOWN_PARTS = frozenset((*GROUPS, "goal", "newcomers", "removed", "lease", "index"))
 
 MOST_REMOVED = 1000
 """How many removed members a configuration remembers."""
@@ -59,6 +59,7 @@ class Configuration:
     removed        members that were removed, oldest first, at most `MOST_REMOVED`: such a pair of id and incarnation
                    never returns (fault F73)
     lease          what voters promise for reads by lease; None: nothing, and no leader relies on it
+    index          where it stands in the log; 0: the cluster began with it. No part of equality
 
     Equal configurations compare equal whatever the order in which members were named: members are kept sorted by id.
     """
@@ -71,6 +72,7 @@ class Configuration:
     newcomers: tuple[str, ...] = ()
     removed: tuple[Member, ...] = ()
     lease: Lease | None = None
+    index: int = field(default=0, compare=False)
     voter_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """Ids of the voters (of the incoming half, while joint), sorted."""
     outgoing_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -147,6 +149,8 @@ def _plain(configuration: Configuration) -> dict[str, Any]:
         plain["goal"] = _plain(configuration.goal)
     if configuration.newcomers:
         plain["newcomers"] = list(configuration.newcomers)
+    if configuration.index > 0:
+        plain["index"] = configuration.index
     if configuration.lease is not None:
         plain["lease"] = [configuration.lease.seconds, configuration.lease.drift]
     return plain
@@ -168,6 +172,9 @@ def _from_plain(plain: Any, depth: int = 0) -> Configuration:
     parts["newcomers"] = tuple(plain.get("newcomers", ()))
     for newcomer in parts["newcomers"]:
         check_node_id(newcomer)
+    parts["index"] = plain.get("index", 0)
+    if type(parts["index"]) is not int or not 0 <= parts["index"] < 2**63:
+        raise ValueError("its index is no number of a log")
     if "lease" in plain:
         seconds, drift = plain["lease"]
         parts["lease"] = Lease(seconds, drift)

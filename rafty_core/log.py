@@ -12,6 +12,7 @@ follows every change of the log, so that a truncation takes a configuration back
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 from rafty_core.configuration import Configuration
@@ -41,10 +42,10 @@ class Configurations:
         self.restore(index, configuration)
 
     def restore(self, index: int, configuration: Configuration) -> None:
-        """Start anew: this one is in force, and nothing before or after it is known."""
-        self._indexes = [index]
+        """Start anew at this log index: this one is in force there, and nothing before or after it is known."""
+        self.index = min(configuration.index, index)  # of the newest
+        self._indexes = [self.index]
         self._configurations = [configuration]
-        self.index = index  # of the newest
         self.newest = configuration
 
     def append(self, index: int, configuration: Configuration) -> None:
@@ -181,6 +182,7 @@ class Log:
 
     def append_configuration(self, term: int, configuration: Configuration) -> None:
         """Append a configuration at the end; it is in force from now on."""
+        configuration = replace(configuration, index=self.last_index + 1)
         self._extend(term, [CONFIGURATION + configuration.encode()])
         self.configurations.append(self.last_index, configuration)
 
@@ -198,7 +200,7 @@ class Log:
         if CONFIGURATION[0] in batch.kinds:
             for index, entry in enumerate(batch.entries, batch.first):
                 if entry[0] == CONFIGURATION[0]:
-                    self.configurations.append(index, Configuration.decode(entry[1:]))
+                    self.configurations.append(index, replace(Configuration.decode(entry[1:]), index=index))
         self._remember(batch)
 
     def commit_to(self, index: int) -> None:

@@ -28,6 +28,9 @@ from rafty_core.waiting import CatchUp, PendingChange
 MOST_ROUNDS = 10
 """Rounds of catching up before a learner that is never close is given up (thesis 4.2.1)."""
 
+MOST_SNAPSHOTS = 3
+"""Snapshots in a row that a learner cannot get before it is given up."""
+
 PATIENCE = 10
 """Election timeouts of silence after which a learner is given up, or a removed member is told no more."""
 
@@ -202,6 +205,8 @@ def _judge(state: State, leader: Leader, peer: str, catching: CatchUp) -> str | 
     silence = state.now - max(progress.contact, catching.since)
     if silence >= PATIENCE * timeout:
         return f"{peer} has not been heard for {silence:.1f} s; is it started, and reached at its address?"
+    if progress.failed_snapshots >= MOST_SNAPSHOTS:
+        return f"{peer} could not get a snapshot in {MOST_SNAPSHOTS} attempts; what it logs says why"
     if progress.match > catching.match or progress.state == SNAPSHOT:
         catching.match, catching.moved = progress.match, state.now
     short = state.now - catching.began <= timeout
@@ -255,7 +260,9 @@ def _is_superseded(state: State, change: PendingChange) -> bool:
     log = state.log
     if log.commit < change.index:
         return log.term(log.commit) > change.term
-    return log.base_index <= change.index and log.term(change.index) != change.term
+    if log.base_index > change.index:
+        return log.configurations.index < change.index  # the snapshot's configuration is older: no change began there
+    return log.term(change.index) != change.term
 
 
 def forget_removed(state: State) -> None:

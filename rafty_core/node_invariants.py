@@ -151,7 +151,7 @@ class NodeInvariants:
         else:
             known = self._ghost.hash(log.base_index) or 0
             self.history = History(log.base_index, known, log.base_term)
-            self.configurations = [(log.base_index, state.snapshot.configuration)]
+            self.configurations = [(state.snapshot.configuration.index, state.snapshot.configuration)]
             self._entries, self._runs = [], []
         self._base = log.base_index
 

@@ -69,6 +69,7 @@ class Progress:
         "reachable",
         "inflights",
         "pending_snapshot",
+        "failed_snapshots",
         "round",
         "round_time",
         "removed_at",
@@ -88,6 +89,7 @@ class Progress:
         self.reachable = True
         self.inflights = inflights
         self.pending_snapshot = 0  # index of the first snapshot that was offered, while it is being fetched
+        self.failed_snapshots = 0  # how often in a row it could not get one
         self.round = 0  # the newest round of heartbeats that it answered
         self.round_time = -float("inf")  # when that round was handed out
         self.removed_at = 0  # index of the configuration that dropped it, if it is still to be told
@@ -120,6 +122,7 @@ class Progress:
     def snapshot_failed(self) -> None:
         """The follower could not get the snapshot: try from `match`, and not before it is heard again."""
         if self.state == SNAPSHOT:
+            self.failed_snapshots += 1
             self.pending_snapshot = 0
             self.become_probe()
             self.paused = True
@@ -149,6 +152,7 @@ class Progress:
             return False
         self.match = index
         self.paused = False
+        self.failed_snapshots = 0
         return True
 
     def refuse(self, rejected: int, hint: int) -> bool:

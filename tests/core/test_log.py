@@ -181,7 +181,7 @@ def test_restored_log_is_empty_behind_the_snapshot() -> None:
     log.commit_to(1)
     log.restore(3, 2, TWO)
     assert (log.base_index, log.base_term, log.last_index, log.last_term, log.commit) == (3, 2, 3, 2, 3)
-    assert log.configurations.at(3) == (3, TWO)
+    assert log.configurations.at(3) == (0, TWO)
     log.append(2, [b"\x01new"])
     assert log.batch_at(4, 100) == Batch(4, 2, [b"\x01new"])
     for index in (2, 3):

@@ -2,7 +2,16 @@
 
 import pytest
 
-from rafty_core import Change, ChangeMembership, Configuration, Lease, Member, MembershipAnswer, NotLeader, Status
+from rafty_core import (
+    Change,
+    ChangeMembership,
+    Configuration,
+    Lease,
+    Member,
+    MembershipAnswer,
+    NotLeader,
+    Status,
+)
 from rafty_core import TransferLeadership as Transfer
 from tests.scenarios.story import Story
 

@@ -1,5 +1,6 @@
 """A cluster of one node elects itself, again after each restart, and commits nothing before its disk has it."""
 
+from rafty_core import Committed
 from tests.scenarios.story import Chance, Story
 
 
