@@ -49,7 +49,7 @@ from rafty_transports.disk import Disk
 from rafty_transports.exchange import Progress
 from rafty_transports.interfaces import Identity, LogStore, RemovedFromCluster, SnapshotInfo, StateMachine, Transport
 from rafty_transports.machine import Machine, MachineFailed
-from rafty_transports.members import Members
+from rafty_transports.members import Members, can_identify
 from rafty_transports.node_calls import NodeCalls
 from rafty_transports.node_snapshots import CHUNKS, NodeSnapshots
 from rafty_transports.observers import Notices
@@ -61,6 +61,9 @@ logger.addHandler(logging.NullHandler())
 
 DISK_GRACE = 1.0
 """Seconds that a disk call may take at shutdown before it is named and left behind."""
+
+FAREWELL_GRACE = 0.2
+"""Seconds between the removal of this node and its end, in which those who asked for it here get their answer."""
 
 HANDOVER_GRACE = 0.5
 """Seconds that handing over leadership may take at shutdown."""
@@ -108,7 +111,7 @@ class Node(NodeCalls):
             config or Config(id=identity.node_id),
             id=identity.node_id,
             boot=identity.boot,
-            incarnation=identity.incarnation if store.joined else "",
+            incarnation=identity.incarnation if store.joined and can_identify(transport) else "",
         )
         self.timeout = timeout
         self._store = store
@@ -405,6 +408,7 @@ class Node(NodeCalls):
             watcher.put(output.notices)
 
     async def _end_removed(self) -> None:
+        await anyio.sleep(FAREWELL_GRACE)
         raise RemovedFromCluster("it was removed from the cluster; its data directory cannot be used again")
 
     def _propose_clock(self, entry: bytes) -> None:
