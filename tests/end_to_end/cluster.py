@@ -23,6 +23,9 @@ from types import TracebackType
 from rafty_transports.client import Reply, ReplyError, ReplyParser, encode_request
 from rafty_transports.demo_cluster import LocalCluster, NodeProcess
 
+UNANSWERED = frozenset(("NOTLEADER", "UNKNOWN", "STOPPED", "SUPERSEDED"))
+"""Codes of errors that a writer may meet when leaders fall."""
+
 
 def ask(address: str, *requests: Sequence[bytes], timeout: float = 8.0) -> list[Reply]:
     """Send these requests to the node that serves clients at `address`; one reply for each.
@@ -171,7 +174,7 @@ class Writer(threading.Thread):
             for key, reply in zip(keys, replies, strict=True):
                 if reply == b"OK":
                     self.acknowledged.append(key)
-                elif not (isinstance(reply, ReplyError) and reply.code in ("NOTLEADER", "UNKNOWN", "STOPPED")):
+                elif not (isinstance(reply, ReplyError) and reply.code in UNANSWERED):
                     self.strange.append(reply)
 
     def stop(self) -> None:
