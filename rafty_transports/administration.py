@@ -15,10 +15,10 @@ Law: *what is refused changes nothing and says why; what is answered is done.*
     RAFTY BACKUP READ index term offset                     a piece of it; empty behind its end
 
 Behind MEMBER and LEASE may stand INDEX n (the change is refused unless the configuration in force is that of this
-index, as MEMBERS tells it) and FORCE (though too few voters are heard, or a new one does not answer). A change is
-answered when it is committed; meanwhile MEMBERS on another connection shows how far it is. Only the leader takes
-MEMBER, LEASE and TRANSFER; another node answers NOTLEADER and names it, and nothing has changed. REFUSED is followed by
-the reason in one word, then in a sentence.
+index, as MEMBERS tells it) and FORCE (though too few voters are heard). A change is answered when it is committed;
+meanwhile MEMBERS on another connection shows how far it is. Only the leader takes MEMBER, LEASE and TRANSFER; another
+node answers NOTLEADER and names it, and nothing has changed. REFUSED is followed by the reason in one word, then in a
+sentence.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -63,7 +63,7 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
         metavar="INDEX",
         help="change nothing unless the configuration of this index, as `rafty members` tells it, is in force",
     )
-    add("--force", action="store_true", help="though too few voters are heard now, or the node does not answer")
+    add("--force", action="store_true", help="though too few voters are heard now")
 
 
 def _add_offline(command: AddCommand) -> None:

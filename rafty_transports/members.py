@@ -11,7 +11,7 @@ import anyio
 
 from rafty_core.configuration import Configuration, Member
 from rafty_core.raft import Raft
-from rafty_transports.interfaces import Identity, LogStore, Transport
+from rafty_transports.interfaces import Identity, LogStore, Refused, Transport
 from rafty_transports.threads import run_in_daemon
 
 
@@ -20,6 +20,14 @@ class _KnowsMembers(Protocol):
     def set_members(self, members: Sequence[Member], removed: Iterable[Member]) -> None: ...
 
     async def identify(self, node_id: str, address: str) -> Identity: ...
+
+
+def can_identify(transport: Transport) -> bool:
+    """Whether this transport tells one life of a node from another, so that configurations can name them.
+
+    If it cannot, members are known by their names alone: an id that was removed is then never used again.
+    """
+    return isinstance(transport, _KnowsMembers)
 
 
 class Members:
@@ -61,10 +69,12 @@ class Members:
     async def identify(self, member: Member) -> Member:
         """The member with the incarnation that answers at its address. Raises `Refused` or `OSError`.
 
-        As it was given if the incarnation is known, if there is no address, or if the transport cannot ask.
+        As it was given if the incarnation is known, or if the transport cannot ask.
         """
-        if self._transport is None or not member.address or member.incarnation:
+        if self._transport is None or member.incarnation:
             return member
+        if not member.address:
+            raise Refused(f"it is not said where {member.id} is reached, so that nobody can ask which life it is in")
         identity = await self._transport.identify(member.id, member.address)
         return Member(member.id, member.address, identity.incarnation)
 

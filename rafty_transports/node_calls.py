@@ -11,7 +11,7 @@ from typing import Literal
 
 import anyio
 
-from rafty_core.changes import Change
+from rafty_core.changes import Change, Unchangeable, target_of
 from rafty_core.config import Config
 from rafty_core.configuration import Configuration, Lease
 from rafty_core.events import ChangeMembership, Event, Read, TransferLeadership
@@ -233,7 +233,7 @@ class NodeCalls:
         changes   what is to be different: `Change("add_voter", Member(id, address))`, "add_learner", "remove", "update"
         based_on  the index of the configuration that you looked at (`Status.configuration_index`): the change is
                   refused if another one is in force. 0: do not look
-        force     also if fewer than a majority of the new voters are heard now, or a new one does not answer
+        force     also if fewer than a majority of the new voters are heard now
         lease     what voters promise for reads by lease, from now on
         on_stage  called with each configuration on the way, as it is appended and as it is committed
         timeout   seconds to wait; catching up may take long
@@ -246,7 +246,11 @@ class NodeCalls:
         status, deadline = self._core.status(), anyio.current_time() + timeout
         if status.role != "leader":
             raise NotLeader(f"{status.id} does not lead; the leader is {status.leader or 'not known'}", status.leader)
-        known = [await self._with_incarnation(change, force) for change in changes]
+        try:  # what is wrong whoever answers is said before anybody is asked
+            target_of(status.configuration, changes, lease=lease)
+        except Unchangeable as refusal:
+            raise ChangeRefused(refusal.reason, str(refusal)) from refusal
+        known = [await self._with_incarnation(change) for change in changes]
         while True:
             request: Request[MembershipAnswer] = Request()
             with self.notices() as notices:
@@ -261,19 +265,17 @@ class NodeCalls:
             if not (too_early and await self._another_try(deadline)):
                 raise error
 
-    async def _with_incarnation(self, change: Change, force: bool) -> Change:
-        """The change with the incarnation that its member has: who is removed never returns under it (fault F73)."""
+    async def _with_incarnation(self, change: Change) -> Change:
+        """The change with the incarnation that its member has: who is removed never returns under it (fault F73), and
+        who is new takes part under it alone (R52)."""
+        member = change.member
         if change.kind == "remove":
-            return Change(change.kind, self._members.known(change.member, self.identity))
-        there = self._core.status().configuration.member(change.member.id)
-        if there is not None and there.incarnation == "":
+            return Change(change.kind, self._members.known(member, self.identity))
+        if change.kind == "update" or self._core.status().configuration.member(member.id) is not None:
             return change
         try:
-            return Change(change.kind, await self._members.identify(change.member))
+            return Change(change.kind, await self._members.identify(member))
         except (Refused, OSError) as error:
-            if force:
-                return change
-            member = change.member
             raise ChangeRefused("unreachable", f"{member.id} cannot be added: {error}") from error
 
     async def transfer_leadership(self, target: str | None = None, *, timeout: float | None = None) -> str:

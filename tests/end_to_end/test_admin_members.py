@@ -2,13 +2,20 @@
 
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from rafty_transports.client import ReplyError
 from rafty_transports.demo_cluster import free_ports
-from tests.end_to_end.administering import ROOT, address_of, done, join, nodes_of, rafty, refused, start
+from rafty_transports.interfaces import Identity
+from rafty_transports.tcp import TcpTransport
+from tests.end_to_end.administering import ROOT, address_of, cluster_id_of, done, join, nodes_of, rafty, refused, start
 from tests.end_to_end.cluster import Cluster, ask, wait_until
 
 
@@ -88,14 +95,41 @@ def test_change_that_must_not_be_made(tmp_path: Path) -> None:
         assert [row.split()[:3] for row in after] == [row.split()[:3] for row in before]
 
 
+@contextmanager
+def listener(identity: Identity, where: str) -> Iterator[None]:
+    """A node that shakes hands, listens, and never says anything."""
+    opened, ended = threading.Event(), threading.Event()
+
+    async def listen() -> None:
+        async with TcpTransport(identity, {}, where, admit=lambda peer: None) as transport:
+            opened.set()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_drop, transport)
+                await anyio.to_thread.run_sync(ended.wait)
+                tasks.cancel_scope.cancel()
+
+    async def _drop(transport: TcpTransport) -> None:
+        async for _ in transport:
+            pass
+
+    thread = threading.Thread(target=anyio.run, args=(listen,))
+    thread.start()
+    assert opened.wait(10)
+    yield
+    ended.set()
+    thread.join(10)
+
+
 def test_second_change_is_refused_and_a_hopeless_one_is_undone(tmp_path: Path) -> None:
-    """A node that does not answer is added by force, and is given up after ten election timeouts."""
+    """A node that nobody is at is not added, by force neither; one that never answers is given up in the end."""
     with Cluster(1, tmp_path) as cluster:
         cluster.wait_for_leader()
         asked = ("--nodes", nodes_of(cluster))
-        silent = f"127.0.0.1:{free_ports(1)[0]}"
-        command = [sys.executable, "-m", "rafty_transports", "add", *asked, "--force", "n2", silent]
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as first:
+        where = f"127.0.0.1:{free_ports(1)[0]}"
+        assert f"cannot connect to {where}: connection refused" in refused(1, "add", *asked, "--force", "n2", where)
+        identity = Identity(cluster_id_of(cluster), "n2", "life", 1)
+        command = [sys.executable, "-m", "rafty_transports", "add", *asked, "n2", where]
+        with listener(identity, where), subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as first:
             wait_until(lambda: "voter-to-be" in done("members", *asked), "the change is under way")
             assert "another change of membership is under way" in refused(1, "remove", *asked, "n2")
             _, errors = first.communicate(timeout=30)

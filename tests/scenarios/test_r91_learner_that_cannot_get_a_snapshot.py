@@ -1,7 +1,7 @@
 """A learner that answers but never gets the snapshot that it needs is given up, and the cluster can change again.
 
-Its fetches fail: the leader has the file no more, or what comes is damaged, or its disk is full. It would be offered one
-for ever, and no other change is accepted while this one is under way.
+Its fetches fail: the leader has the file no more, or what comes is damaged, or its disk is full. It would be offered
+one for ever, and no other change is accepted while this one is under way.
 """
 
 from rafty_core import ChangeRefused, Configuration, SnapshotFailed
