@@ -12,8 +12,9 @@ from tests.end_to_end.growing import GrowingCluster, listen_of, paused, wait_for
 from tests.end_to_end.session_clients import Crowd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.slow)], ids=["once", "twenty times"])
+@pytest.mark.parametrize("rounds", [20])
 def test_everything_is_there_after_members_were_replaced(tmp_path: Path, backend: str, rounds: int) -> None:
     chance = random.Random(rounds)
     with GrowingCluster(3, tmp_path, backend=backend, log_bytes=30_000) as cluster:
