@@ -29,4 +29,4 @@ def test_both_commands_of_a_fresh_machine_make_their_own_environment() -> None:
     assert len(commands) == 2
     assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for command in commands)
     assert commands[0].endswith("rafty demo")
-    assert commands[1].endswith("-m pytest")
+    assert commands[1].endswith("-m pytest -n auto")
