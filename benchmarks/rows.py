@@ -128,7 +128,7 @@ def plan_catchup(
     backends: list[str], measures: list[str], behind: int, log: int, size: int, memory_sizes: list[int], pysyncobj: bool
 ) -> list[CatchupRow]:
     """All rows of `catchup`: followers that are `behind`, and nodes with a `log` of so many entries."""
-    systems = [(RAFTY, backend) for backend in backends] + [(PYSYNCOBJ, "throughput")] * pysyncobj
+    systems = [(RAFTY, backend) for backend in backends] + [(PYSYNCOBJ, "dump on request")] * pysyncobj
     rows = []
     for measure in measures:
         entries = behind if measure in ("by log", "by snapshot") else log
