@@ -117,12 +117,15 @@ class NodeSnapshots:
         if receiver is not self._receiver:
             return  # overtaken by another one before it began
         snapshot = receiver.snapshot
+        event: Event
         with anyio.CancelScope() as self._fetching:
             try:
                 await receiver.run()
             except SnapshotLost as error:
                 logger.warning("%s: %s", self._node_id, error)
-                self._tell(SnapshotFailed(snapshot.index, snapshot.term))
+                event = SnapshotFailed(snapshot.index, snapshot.term)
             else:
-                self._tell(SnapshotReceived(snapshot.index, snapshot.term))
-            self._receiver = None
+                event = SnapshotReceived(snapshot.index, snapshot.term)
+            if receiver is self._receiver:  # overtaken at its very end, it is too late to be cancelled (R121)
+                self._receiver = None
+                self._tell(event)

@@ -165,12 +165,17 @@ class SnapshotFiles:
             if self._receiver is not None:
                 self._receiver.release()
 
-    def settle(self, temporary: Path, found: SnapshotFile) -> None:
-        """Give a finished file its final name, durably."""
+    def settle(self, temporary: Path, found: SnapshotFile, receiver: "FileReceiver | None" = None) -> None:
+        """Give a finished file its final name, durably.
+
+        Raises `ValueError` if it was received, and what comes in now is another one: the name is that one's (R120).
+        """
         snapshot = found.info.snapshot
         sync_file(temporary)  # this may take long, and so it is not done under the lock
         with self._lock:
             self._check_open()
+            if receiver is not self._receiver and receiver is not None:
+                raise ValueError("another snapshot was begun meanwhile")
             put_in_place(temporary, self.path / name_of(snapshot))
             self._files[snapshot.index, snapshot.term] = found
 
@@ -300,7 +305,7 @@ class FileReceiver:
             with self._path.open("rb") as file:
                 found = verify(file, f"the snapshot {self._snapshot.index} that was received")
             check_announced(found, SnapshotInfo(self._snapshot, self._size, self._digest), self._store.cluster_id)
-            self._store.settle(self._path, found)
+            self._store.settle(self._path, found, self)
         except OSError:
             raise
         except BaseException:
