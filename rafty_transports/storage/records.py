@@ -15,7 +15,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +81,13 @@ class State:
 
     def row(self, seed: int) -> tuple[Any, ...]:
         """The columns as they are stored, with their CRC."""
-        fields = astuple(self)
+        fields = _columns(self)
         packed = STATE.pack(*fields[:-1], seed, self.vote is None)
         return (*fields, zlib.crc32((self.vote or "").encode(), zlib.crc32(packed)))
+
+
+_columns = attrgetter(*(column.name for column in fields_of(State)))
+"""The columns as a tuple; `dataclasses.astuple` would copy each of them, at each commit."""
 
 
 def first_state(term: int, snapshot: Snapshot, seed: int) -> State:
