@@ -4,7 +4,6 @@ Law: *exactly as many reads are in flight as the row says, at every moment of th
 """
 
 import anyio
-import anyio.lowlevel
 
 from benchmarks.load import PAUSE, POOL, make_commands
 from benchmarks.sampling import Result, Samples, clock
@@ -40,8 +39,6 @@ async def _read(node: Node, machine: KeyValueMachine, mode: ReadMode, position: 
             continue
         if machine.read((KEYS[position % POOL],))[0] == NULL:
             samples.fail("a key that was written is not there")
-        if mode == "stale":  # it waits for nothing, and the node must live
-            await anyio.lowlevel.checkpoint()
         position += 1
         ended = clock()
         samples.add(began, ended)
