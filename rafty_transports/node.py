@@ -140,6 +140,7 @@ class Node(NodeCalls):
         self._members = Members(store, transport)
         self._failure: BaseException | None = None
         self._stopping = False
+        self._asking: set[anyio.CancelScope] = set()
         self._wake = anyio.Event()
         self._alarm = anyio.CancelScope()
         self._happened: list[Event] = []
@@ -170,9 +171,9 @@ class Node(NodeCalls):
             self._begin(await run_in_daemon(self._store.load))
             async with self._transport:
                 self._disk = Disk(self._store, self._disk_changed)
+                await self._tell_members()
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
-                    await self._members.start(self._core)
                     for task in (
                         self._receive,
                         self._drive,
@@ -204,6 +205,14 @@ class Node(NodeCalls):
         applied = self._machine.applied_index
         self._raft = Raft(self.config, stable, random=self._random, now=anyio.current_time(), applied=applied)
         self._snapshots.begin(stable, applied)
+
+    async def _tell_members(self) -> None:
+        """Tell store and transport who the members are, before there are tasks: an error leaves in no group (R123)."""
+        try:
+            await self._members.start(self._core)
+        except Exception as error:
+            self._fail(error)
+            self._raise_failure()
 
     def _raise_failure(self) -> None:
         if isinstance(self._failure, RemovedFromCluster):
@@ -245,6 +254,8 @@ class Node(NodeCalls):
         why = "the node failed" if self._failure is not None else "the node was stopped"
         self._calls.stop(why)
         self._requests.stop(why)
+        for asking in self._asking:
+            asking.cancel()
         for watcher in list(self._watchers):
             watcher.close()
         self._leader_changed.set()

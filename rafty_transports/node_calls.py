@@ -43,6 +43,7 @@ class NodeCalls:
     _sessions: Sessions | None
     _raft: Raft | None
     _stopping: bool
+    _asking: set[anyio.CancelScope]
     _wake: anyio.Event
     _leader_changed: anyio.Event
 
@@ -182,7 +183,7 @@ class NodeCalls:
         `OutcomeUnknown` if the node stopped: a read changes nothing, so it is always safe to ask again.
         """
         deadline = anyio.current_time() + (self.timeout if timeout is None else timeout)
-        if self._stopping:
+        if self._stopping or self._raft is None:
             raise Stopped("the node is not running")
         if mode not in ("linearizable", "lease", "stale"):
             raise ValueError(f"a read is linearizable, lease or stale, not {mode!r:.40}")
@@ -209,9 +210,7 @@ class NodeCalls:
         """Wait for the answer; what is wrong with it, or that it did not come."""
         with anyio.CancelScope(deadline=deadline):
             await request.done.wait()
-        if not request.done.is_set():
-            return NotLeader(f"{too_late}; {self.describe_contact()}")
-        return request.error
+        return request.error if request.done.is_set() else NotLeader(f"{too_late}; {self.describe_contact()}")
 
     # --------------------------------------------------------- administration
 
@@ -250,7 +249,7 @@ class NodeCalls:
             target_of(status.configuration, changes, lease=lease)
         except Unchangeable as refusal:
             raise ChangeRefused(refusal.reason, str(refusal)) from refusal
-        known = [await self._with_incarnation(change) for change in changes]
+        known = await self._with_incarnations(changes, deadline)
         while True:
             request: Request[MembershipAnswer] = Request()
             with self.notices() as notices:
@@ -264,6 +263,21 @@ class NodeCalls:
             too_early = isinstance(error, ChangeRefused) and error.reason == "not_ready"
             if not (too_early and await self._another_try(deadline)):
                 raise error
+
+    async def _with_incarnations(self, changes: Sequence[Change], deadline: float) -> list[Change]:
+        """The changes as the core is to see them. Nothing is asked of it before; the node's end ends this (R122)."""
+        known: list[Change] = []
+        with anyio.CancelScope(deadline=deadline) as asking:
+            self._asking.add(asking)
+            try:
+                known += [await self._with_incarnation(change) for change in changes]
+            finally:
+                self._asking.remove(asking)
+        if self._stopping:
+            raise Stopped("the node was stopped before anything was changed")
+        if len(known) < len(changes):
+            raise ChangeRefused("unreachable", "who is to be added did not say in time who it is")
+        return known
 
     async def _with_incarnation(self, change: Change) -> Change:
         """The change with the incarnation that its member has: who is removed never returns under it (fault F73), and
@@ -284,7 +298,7 @@ class NodeCalls:
         Proposals are refused meanwhile, and go on after `timeout` seconds (None: an election timeout) if nothing came
         of it. Raises `NotLeader`, `TransferFailed`; `OutcomeUnknown` if it is not known who leads now.
         """
-        if self._stopping:
+        if self._stopping or self._raft is None:
             raise Stopped("the node is not running")
         request = self._request_transfer(target, timeout or 0.0)
         await request.done.wait()
@@ -313,15 +327,22 @@ async def _watch(
     on_stage: Callable[[MembershipChanged], None] | None,
     deadline: float,
 ) -> None:
-    """Wait for the answer, and tell of each configuration on the way."""
+    """Wait for the answer, and tell of each configuration on the way. What `on_stage` raises leaves as itself."""
+    failures: list[Exception] = []
 
     async def report() -> None:
-        async for notice in notices:
-            if isinstance(notice, MembershipChanged) and on_stage is not None:
-                on_stage(notice)
+        try:
+            async for notice in notices:
+                if isinstance(notice, MembershipChanged) and on_stage is not None:
+                    on_stage(notice)
+        except Exception as error:
+            failures.append(error)
+            tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(report)
         with anyio.CancelScope(deadline=deadline):
             await request.done.wait()
         tasks.cancel_scope.cancel()
+    if failures:
+        raise failures[0]

@@ -6,7 +6,17 @@ from typing import BinaryIO
 import anyio
 import pytest
 
-from rafty_core import Change, ChangeRefused, Configuration, Lease, Member, NotApplied, NotLeader, RoleChanged
+from rafty_core import (
+    Change,
+    ChangeRefused,
+    Configuration,
+    Lease,
+    Member,
+    NotApplied,
+    NotLeader,
+    RoleChanged,
+    Stopped,
+)
 from rafty_core.output import MembershipChanged
 from rafty_transports.compaction import SnapshotNotTaken, SnapshotPolicy
 from rafty_transports.memory import MemoryNetwork
@@ -121,6 +131,7 @@ async def test_a_read_without_a_majority_ends_in_time() -> None:
     async with cluster(network) as nodes:
         leader = leader_of(nodes)
         assert leader is not None
+        await leader.read()
         for other in nodes:
             network.block(leader.identity.node_id, other.identity.node_id)
         with pytest.raises(NotApplied):
@@ -249,3 +260,27 @@ async def test_a_machine_without_snapshots_is_never_compacted() -> None:
         assert node.status().first_index == 1
         with pytest.raises(TypeError, match="Sessions"):
             node.session()
+
+
+async def test_a_node_that_was_not_entered_takes_no_call() -> None:
+    node = Node(MemoryStore("n1", Configuration.of("n1")), MemoryNetwork().transport("n1"), Recorder(), config=QUICK)
+    for call in (node.transfer_leadership, node.read, node.snapshot):
+        with anyio.fail_after(3), pytest.raises(Stopped):
+            await call()
+    with pytest.raises(Stopped):
+        await node.change_membership([])
+    with pytest.raises(Stopped):
+        await node.propose(b"x")
+
+
+async def test_what_is_raised_on_a_stage_leaves_as_itself() -> None:
+    def refuse(stage: MembershipChanged) -> None:
+        raise KeyError(stage.index)
+
+    async with Node(
+        MemoryStore("n1", Configuration.of("n1")), MemoryNetwork().transport("n1"), Recorder(), config=QUICK
+    ) as node:
+        await node.read()
+        with pytest.raises(KeyError):
+            await node.change_membership([Change("add_learner", Member("n2"))], on_stage=refuse)
+        await node.read()
