@@ -34,11 +34,14 @@ def on_campaign(state: State, event: Campaign) -> None:
 
 def on_request_vote(state: State, request: RequestVote) -> Message | None:
     """Figure 2: "if votedFor is null or candidateId, and candidate's log is at least as up-to-date as receiver's log,
-    grant vote". The term is the receiver's own here (the term rule has run)."""
+    grant vote". The term is the receiver's own here (the term rule has run); it may have learned of it while it heard
+    a leader, and then its promise to that one holds on, as for a request of a later term (R100)."""
     if state.now < state.no_votes_until:
         return None
     if not _may_vote_for(state, request.sender) or not _is_up_to_date(state, request):
         return RequestVoteResponse(state.id, request.sender, state.term, False)
+    if state.hears_leader and not request.transfer:
+        return None
     role = state.role if isinstance(state.role, Follower) else state.become_follower(state.term, None)
     state.vote = request.sender
     role.owes_vote = True
