@@ -25,9 +25,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import anyio
-import anyio.to_thread
-
 from rafty_core.changes import Change, Kind
 from rafty_core.configuration import Configuration, Lease, Member, check_node_id
 from rafty_core.outcomes import ChangeRefused, NotLeader
@@ -40,6 +37,7 @@ from rafty_transports.interfaces import Identity, SnapshotInfo, SnapshotStore
 from rafty_transports.kv_commands import Refusal, wrong_number
 from rafty_transports.storage.errors import StoreError
 from rafty_transports.tcp import split_address
+from rafty_transports.threads import run_in_daemon
 
 PIECE = 1024 * 1024
 """Bytes of a backup that are answered at once."""
@@ -218,7 +216,7 @@ class Administration:
         if words:
             return await self._piece(words)
         applied = await self.node.read(conversation.read_mode, at_least=conversation.at_least)
-        newest = next(iter(self._snapshots.infos()), None)
+        newest = next(iter(await run_in_daemon(self._snapshots.infos)), None)
         if newest is None or newest.snapshot.index < applied:
             newest = await self._taken()
         return _described(newest)
@@ -238,9 +236,8 @@ class Administration:
         index, term, offset = numbers
         if index is None or term is None or offset is None or offset < 0:
             raise Refusal("ERR index, term and offset are numbers of 0 or more")
-        read = self._snapshots.read
         try:
-            data = await anyio.to_thread.run_sync(read, index, term, offset, PIECE, abandon_on_cancel=True)
+            data = await run_in_daemon(self._snapshots.read, index, term, offset, PIECE)
         except LookupError:
             raise Refusal(f"ERR the snapshot of index {index} is not here any more; begin the backup again") from None
         except (OSError, StoreError) as error:

@@ -98,7 +98,7 @@ class Sender:
     async def _answer(self, request: SnapshotChunkRequest) -> SnapshotChunk:
         index, term = request.index, request.term
         try:
-            info = await self._info(index, term)
+            info = await self._info(index, term, fresh=request.offset == 0)
             offset = request.offset if request.digest in ("", info.digest) else info.size
             data = b""
             if offset < info.size:
@@ -113,8 +113,9 @@ class Sender:
         self._asked[request.sender] = (anyio.current_time(), done)
         return SnapshotChunk(self._node_id, request.sender, index, term, info.digest, info.size, offset, data)
 
-    async def _info(self, index: int, term: int) -> SnapshotInfo:
-        known = self._infos.get((index, term))
+    async def _info(self, index: int, term: int, *, fresh: bool) -> SnapshotInfo:
+        """What is stored; looked up anew for whoever begins, since the same index may be written again (R124)."""
+        known = None if fresh else self._infos.get((index, term))
         if known is None:
             infos = await run_in_daemon(self._store.infos)
             self._infos = {(info.snapshot.index, info.snapshot.term): info for info in infos}

@@ -9,7 +9,14 @@ from pathlib import Path
 from rafty_core.configuration import Configuration, Member
 from rafty_transports.exits import DONE, WrongInput
 from rafty_transports.storage import StoreError
-from rafty_transports.storage.rebirth import KEPT, Report, create_from_snapshot, inspect, open_snapshot_file
+from rafty_transports.storage.rebirth import (
+    KEPT,
+    Report,
+    create_from_snapshot,
+    inspect,
+    open_snapshot_file,
+    survivor_of,
+)
 from rafty_transports.storage.rebirth import recover as recover_directory
 
 SET_ASIDE = ".before-restored"
@@ -36,7 +43,7 @@ def restore(file: str, data: str, node_id: str, address: str, name: str) -> int:
 
 def recover(data: str, sure: bool) -> int:
     """`rafty recover`: show what a survivor has and what may be lost; if `sure`, make a new cluster of it."""
-    report = _inspected(data)
+    report = _inspected(survivor_of(data))
     if report.identity is None:
         raise WrongInput(report.damage)
     for line in described(report):
@@ -108,7 +115,7 @@ def begin_anew(data: str, node_id: str, join: str | None) -> tuple[str, Path]:
     return cluster_id, kept
 
 
-def _inspected(data: str) -> Report:
+def _inspected(data: str | Path) -> Report:
     try:
         return inspect(data)
     except StoreError as error:

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.to_thread
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from rafty_transports import kv, picture, resp
@@ -24,6 +23,7 @@ from rafty_transports.administration import Administration
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.service_connection import LINGER_SECONDS, Connection, Served, ServingNode, linger
 from rafty_transports.tcp import split_address
+from rafty_transports.threads import run_in_daemon
 
 _REFUSALS_AT_ONCE = 64
 _NO_MORE_SOCKETS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -172,7 +172,7 @@ class RespServer:
         applied, keys = machine.commands_applied, len(machine)
         if self._digest is None or self._digest[0] != applied:
             # In a thread, on a copy: the digest of a million keys takes as long as an election timeout.
-            digest = await anyio.to_thread.run_sync(kv.digest_of, machine.items(), abandon_on_cancel=True)
+            digest = await run_in_daemon(kv.digest_of, machine.items())
             self._digest = applied, digest
         else:
             digest = self._digest[1]

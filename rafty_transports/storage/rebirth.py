@@ -71,6 +71,19 @@ def inspect(path: str | Path) -> Report:
         return Report(directory.path, str(error))
 
 
+def survivor_of(path: str | Path) -> Path:
+    """Where a survivor's directory is now: under its other name if a recovery ended before the last rename (R125)."""
+    path = Path(path)
+    kept = path.with_name(path.name + KEPT)
+    return kept if _half_recovered(path) else path
+
+
+def _half_recovered(path: Path) -> bool:
+    """Whether a recovery in place was done but for the rename that puts the new directory there."""
+    others = (path.with_name(path.name + end) for end in (KEPT, RECOVERED))
+    return not path.exists() and all(other.exists() for other in others)
+
+
 def check_snapshot_file(path: str | Path) -> SnapshotFile:
     """Verify a snapshot file or backup wherever it lies; returns what it is.
 
@@ -150,7 +163,7 @@ def recover(
     built = path.with_name(path.name + RECOVERED) if into is None else Path(into)
     kept = path.with_name(path.name + KEPT)
     with disk_errors(f"{path} cannot be recovered", DataDirectoryUnusable):
-        if into is None and not path.exists() and kept.exists() and built.exists():
+        if into is None and _half_recovered(path):
             return _take_place(built, path)
         if into is None and kept.exists():
             raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")

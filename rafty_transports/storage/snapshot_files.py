@@ -129,7 +129,7 @@ class SnapshotFiles:
         }
         note = json.dumps(announced, sort_keys=True).encode()
         with self._lock:
-            self._check_open()
+            self.check_open()
             before, self._receiver = self._receiver, None
             if before is not None:
                 before.release()
@@ -147,7 +147,7 @@ class SnapshotFiles:
         Those that are newer than the one that the log starts behind stay too: a write that is under way may name them.
         """
         with self._lock:
-            self._check_open()
+            self.check_open()
             named = self._named()
             surplus = [key for key in sorted(self._files, reverse=True)[most:] if key[0] not in needed]
             for key in [key for key in surplus if key[0] < named]:
@@ -173,7 +173,7 @@ class SnapshotFiles:
         snapshot = found.info.snapshot
         sync_file(temporary)  # this may take long, and so it is not done under the lock
         with self._lock:
-            self._check_open()
+            self.check_open()
             if receiver is not self._receiver and receiver is not None:
                 raise ValueError("another snapshot was begun meanwhile")
             put_in_place(temporary, self.path / name_of(snapshot))
@@ -196,7 +196,7 @@ class SnapshotFiles:
 
     def _temporary(self) -> Path:
         with self._lock:
-            self._check_open()
+            self.check_open()
             self._make()
             self._counter += 1
             return self.path / f"{self._counter}.new"
@@ -208,13 +208,14 @@ class SnapshotFiles:
 
     def _open_file(self, index: int, term: int) -> BinaryIO:
         with self._lock:
-            self._check_open()
+            self.check_open()
             found = self._files.get((index, term))
             if found is None:
                 raise LookupError(f"there is no snapshot of index {index!r:.80} and term {term!r:.80} here")
             return (self.path / name_of(found.info.snapshot)).open("rb")
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `StoreClosed` if it is."""
         if self._closed:
             raise StoreClosed(f"the store of {self.path} is closed")
 
@@ -236,6 +237,7 @@ class FileWriter:
         """Append these bytes of the state machine's image; returns how many. Raises `OSError`."""
         self._check_begun()
         try:
+            self._store.check_open()  # a long image ends with its node, and leaves nothing (R126)
             self._encoder.body(data)
         except BaseException:
             self.abort()
