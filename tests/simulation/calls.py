@@ -48,8 +48,9 @@ class Calls:
 
     def _ask(self, node: "SimulatedNode", event: Read | ChangeMembership | TransferLeadership) -> str:
         """Ask this node; what is committed by now, a read must see."""
-        self.open[event.token] = (node.id, event, self.cluster.invariants.ghost.last)
-        node.receive(event)
+        if node.raft is not None:  # it may have ended a moment ago, and its name have begun anew
+            self.open[event.token] = (node.id, event, self.cluster.invariants.ghost.last)
+            node.receive(event)
         return str(event.token)
 
     def read(self, node: "SimulatedNode", mode: str) -> str:
