@@ -118,6 +118,7 @@ def follow_configuration(state: State) -> None:
         if index != state.settled_index:
             state.settled_index = index
             state.notices.append(MembershipChanged(index, settled, True))
+            state.proposals.follow_members(settled)
             _retire(state)
             if is_removed(state, settled):
                 state.notices.append(Removed(index))
@@ -160,7 +161,6 @@ def _follow_members(state: State, leader: Leader) -> None:
     for peer in members:
         if peer not in leader.progress or leader.progress[peer].removed_at > 0:
             leader.progress[peer] = state.new_progress()
-            state.proposals.windows.pop(peer, None)  # a new life of this name counts its boots from 1 (R93)
             leader.progress[peer].nudged = True  # it is probed at once, not only when a heartbeat has found it
     for peer, progress in leader.progress.items():
         if peer not in members and progress.removed_at == 0:

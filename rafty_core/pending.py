@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rafty_core.configuration import Configuration, Member
 from rafty_core.entries import COMMAND
 from rafty_core.log import Log
 
@@ -59,12 +60,13 @@ class Forwarded:
 
 
 class Window:
-    """The newest requests of one node in one of its lives."""
+    """The newest requests of one node in one of its lives: since its start number `boot`, under that incarnation."""
 
-    __slots__ = ("boot", "highest", "seen")
+    __slots__ = ("boot", "incarnation", "highest", "seen")
 
-    def __init__(self, boot: int) -> None:
+    def __init__(self, boot: int, incarnation: str) -> None:
         self.boot = boot
+        self.incarnation = incarnation  # empty if it is not known
         self.highest = 0
         self.seen: set[int] = set()
 
@@ -78,6 +80,15 @@ class Window:
             if len(self.seen) > 2 * MOST_BEHIND:
                 self.seen = {number for number in self.seen if number > sequence - MOST_BEHIND}
         return True
+
+
+def _is_gone(sender: str, configuration: Configuration) -> bool:
+    """Whether this node was removed and is no member under another life of its name."""
+    return configuration.member(sender) is None and any(gone.id == sender for gone in configuration.removed)
+
+
+def _is_earlier_life(gone: Member, member: Member) -> bool:
+    return gone.id == member.id and gone.incarnation != member.incarnation
 
 
 class JustApplied(NamedTuple):
@@ -104,14 +115,29 @@ class Proposals:
         """How many proposals are open."""
         return len(self.accepted) + len(self.forwarded)
 
-    def admit(self, origin: Origin) -> bool:
+    def admit(self, origin: Origin, configuration: Configuration) -> bool:
         """Whether a forwarded request is certainly new. Whatever the answer, it will not be new again."""
         window = self.windows.get(origin.sender)
         if window is None or window.boot < origin.boot:
-            if window is None and len(self.windows) >= MOST_ORIGINS:
+            member = configuration.member(origin.sender)
+            if window is None and (len(self.windows) >= MOST_ORIGINS or _is_gone(origin.sender, configuration)):
                 return False
-            window = self.windows[origin.sender] = Window(origin.boot)
+            window = self.windows[origin.sender] = Window(origin.boot, "" if member is None else member.incarnation)
         return window.boot == origin.boot and window.admit(origin.sequence)
+
+    def follow_members(self, settled: Configuration) -> None:
+        """Forget what was asked by nodes, or in lives of nodes, that this committed configuration removed: they never
+        return, and a new life counts its boots from 1 (R93, R102). Who merely is no member may return (R101)."""
+        for sender, window in list(self.windows.items()):
+            member = settled.member(sender)
+            if member is None:
+                if _is_gone(sender, settled):
+                    del self.windows[sender]
+            elif member.incarnation != window.incarnation:
+                if window.incarnation or any(_is_earlier_life(gone, member) for gone in settled.removed):
+                    del self.windows[sender]
+                else:
+                    window.incarnation = member.incarnation  # it has become known
 
     def decided_by(self, applied: JustApplied, log: Log) -> list[tuple[Accepted, bool]]:
         """What the application of these committed entries decides: (proposal, whether all of it was applied).

@@ -61,7 +61,7 @@ def on_forwarded_proposal(state: State, message: ForwardedProposal) -> Message |
     if message.term <= state.first_term:
         # Meant for a term that an earlier life of this node may have led: it may have accepted the request.
         return _response(state, origin, "unknown", reason="the leader was restarted")
-    if not proposals.admit(origin):
+    if not proposals.admit(origin, state.configuration):
         return None
     if not isinstance(leader, Leader) or message.term != state.term or leader.transfer is not None:
         hint = "" if isinstance(leader, Leader) and leader.transfer is not None else leader.leader or ""

@@ -2,40 +2,43 @@
 
 import pytest
 
+from rafty_core.configuration import Configuration
 from rafty_core.log import Log
 from rafty_core.pending import MOST_BEHIND, MOST_ORIGINS, Accepted, JustApplied, Origin, Proposals
+
+MEMBERS = Configuration.of("A", "B", "C")
 
 
 def test_request_is_new_once() -> None:
     proposals = Proposals()
-    assert proposals.admit(Origin("B", 1, 5))
-    assert not proposals.admit(Origin("B", 1, 5))
-    assert proposals.admit(Origin("B", 1, 3))
-    assert proposals.admit(Origin("C", 1, 5))
+    assert proposals.admit(Origin("B", 1, 5), MEMBERS)
+    assert not proposals.admit(Origin("B", 1, 5), MEMBERS)
+    assert proposals.admit(Origin("B", 1, 3), MEMBERS)
+    assert proposals.admit(Origin("C", 1, 5), MEMBERS)
 
 
 def test_new_life_of_a_node_starts_anew_and_ends_the_old() -> None:
     proposals = Proposals()
-    assert proposals.admit(Origin("B", 1, 5))
-    assert proposals.admit(Origin("B", 2, 5))
-    assert not proposals.admit(Origin("B", 1, 6))
+    assert proposals.admit(Origin("B", 1, 5), MEMBERS)
+    assert proposals.admit(Origin("B", 2, 5), MEMBERS)
+    assert not proposals.admit(Origin("B", 1, 6), MEMBERS)
 
 
 def test_request_far_behind_the_newest_is_not_new() -> None:
     proposals = Proposals()
-    assert proposals.admit(Origin("B", 1, MOST_BEHIND + 10))
-    assert not proposals.admit(Origin("B", 1, 10))
-    assert proposals.admit(Origin("B", 1, 11))
+    assert proposals.admit(Origin("B", 1, MOST_BEHIND + 10), MEMBERS)
+    assert not proposals.admit(Origin("B", 1, 10), MEMBERS)
+    assert proposals.admit(Origin("B", 1, 11), MEMBERS)
 
 
 def test_memory_of_requests_is_bounded() -> None:
     proposals = Proposals()
     for sequence in range(1, 3 * MOST_BEHIND):
-        assert proposals.admit(Origin("B", 1, sequence))
+        assert proposals.admit(Origin("B", 1, sequence), MEMBERS)
     assert len(proposals.windows["B"].seen) <= 2 * MOST_BEHIND
     for number in range(MOST_ORIGINS - 1):
-        assert proposals.admit(Origin(f"n{number}", 1, 1))
-    assert not proposals.admit(Origin("one-more", 1, 1))
+        assert proposals.admit(Origin(f"n{number}", 1, 1), MEMBERS)
+    assert not proposals.admit(Origin("one-more", 1, 1), MEMBERS)
 
 
 def decided(terms: list[int], applied: JustApplied, *accepted: Accepted) -> list[tuple[int, bool, int, list[bytes]]]:
