@@ -185,9 +185,9 @@ def advance_change(state: State) -> None:
 
 def _catch_up(state: State, leader: Leader, now: Configuration, goal: Configuration) -> None:
     """Thesis 4.2.1: replication to a new server goes in rounds; it is close when a round was as short as an election
-    timeout, and hopeless after ten that were not."""
+    timeout, and hopeless after ten that were not. A leader that is itself to be a voter again is close (R103)."""
     for peer in changes.newcomers(now, goal):
-        if peer not in leader.catching:
+        if peer != state.id and peer not in leader.catching:
             leader.catching[peer] = CatchUp(state.log.last_index, state.now)
     for peer, catching in leader.catching.items():
         reason = _judge(state, leader, peer, catching)

@@ -114,8 +114,19 @@ def check_configuration(data: bytes) -> None:
         configuration = Configuration.decode(data)
     except ValueError as error:
         raise Violation(f"an entry holds no configuration: {error}") from error
+    check_members(configuration, "an entry holds")
+
+
+def check_members(configuration: Configuration, found: str) -> None:
+    """There are voters; and a goal is a configuration at rest whose voters are members now (R104)."""
     if not configuration.voters:
-        raise Violation("an entry holds a configuration without voters")
+        raise Violation(f"{found} a configuration without voters")
+    goal = configuration.goal
+    if goal is None:
+        return
+    members = {member.id for member in configuration.members}
+    if not goal.voters or not goal.at_rest or not members.issuperset(goal.voter_ids):
+        raise Violation(f"{found} a configuration with a goal that it cannot lead to")
 
 
 def check_snapshot(message: InstallSnapshot) -> None:
@@ -126,8 +137,7 @@ def check_snapshot(message: InstallSnapshot) -> None:
         )
     if type(message.configuration) is not Configuration:
         raise Violation("a snapshot comes without a configuration")
-    if not message.configuration.voters:
-        raise Violation("a snapshot comes with a configuration without voters")
+    check_members(message.configuration, "a snapshot comes with")
 
 
 def check_request_vote(message: RequestVote) -> None:
