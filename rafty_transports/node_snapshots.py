@@ -102,6 +102,8 @@ class NodeSnapshots:
             raise SnapshotNotTaken("this state machine has no `snapshot` and `restore`: its log is never compacted")
         if self._machine.restoring or raft.is_behind_snapshot:
             raise SnapshotNotTaken("the state machine is being restored; try again")
+        if raft.snapshot().index == 0:
+            raise SnapshotNotTaken("nothing has been applied here yet, so that there is nothing to take a snapshot of")
         info = await self.compactor.take(raft.snapshot(), self.sender.needed())
         index, policy = info.snapshot.index, self._policy
         self._tell(SnapshotTaken(index, raft.start_of_tail(index, policy.trailing_entries, policy.trailing_bytes)))

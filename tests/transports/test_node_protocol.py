@@ -284,3 +284,12 @@ async def test_what_is_raised_on_a_stage_leaves_as_itself() -> None:
         with pytest.raises(KeyError):
             await node.change_membership([Change("add_learner", Member("n2"))], on_stage=refuse)
         await node.read()
+
+
+async def test_a_node_that_applied_nothing_takes_no_snapshot() -> None:
+    store = MemoryStore("n1", Configuration.of("n1", "n2"))
+    async with Node(store, MemoryNetwork().transport("n1"), Recorder(), config=QUICK) as node:
+        with pytest.raises(SnapshotNotTaken, match="nothing has been applied"):
+            await node.snapshot()
+        assert node.running
+    assert store.snapshots.infos() == []
