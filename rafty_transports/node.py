@@ -183,14 +183,17 @@ class Node(NodeCalls):
                     ):
                         tasks.start_soon(self._guard, task)
                     self._step(())
+                    cancelled = False
                     try:
                         yield self
                     except anyio.get_cancelled_exc_class():
+                        cancelled = True
                         raise
                     except BaseException as error:
                         body_error = error
                     finally:
-                        await self._hand_over()
+                        if not cancelled:  # the tasks that would hand over are cancelled, too
+                            await self._hand_over()
                         self._stop_calls()
                         tasks.cancel_scope.cancel()
         finally:

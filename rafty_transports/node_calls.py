@@ -187,6 +187,8 @@ class NodeCalls:
             raise Stopped("the node is not running")
         if mode not in ("linearizable", "lease", "stale"):
             raise ValueError(f"a read is linearizable, lease or stale, not {mode!r:.40}")
+        if mode == "stale":
+            await anyio.lowlevel.checkpoint()  # so that a loop of such reads lets the node live
         while mode != "stale":
             request = self._requests.join_reads(mode)
             self._wake.set()
