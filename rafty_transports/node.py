@@ -13,10 +13,9 @@ error, no task left, the store closed last.
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
-from types import TracebackType
 from typing import Self
 
 import anyio
@@ -46,6 +45,7 @@ from rafty_transports.calls import Calls
 from rafty_transports.compaction import SnapshotPolicy
 from rafty_transports.contacts import Contacts
 from rafty_transports.disk import Disk
+from rafty_transports.entered import EnteredOnce
 from rafty_transports.exchange import Progress
 from rafty_transports.interfaces import Identity, LogStore, RemovedFromCluster, SnapshotInfo, StateMachine, Transport
 from rafty_transports.machine import Machine, MachineFailed
@@ -77,7 +77,7 @@ class NodeRemoved(NodeFailed):
     """The node stopped because it was removed from the cluster. It never returns with this data directory."""
 
 
-class Node(NodeCalls):
+class Node(NodeCalls, EnteredOnce):
     """One member of a cluster, running while inside `async with`.
 
     store            where the log is kept; opened already, closed by the node when it stops
@@ -147,22 +147,8 @@ class Node(NodeCalls):
         self._persisted = 0
         self._leader_changed = anyio.Event()
         self._watchers: set[Notices] = set()
-        self._context: AbstractAsyncContextManager[Self] | None = None
 
     # ---------------------------------------------------------------- opening
-
-    async def __aenter__(self) -> Self:
-        if self._context is not None:
-            raise RuntimeError("a Node is entered once; build another one on a newly opened store")
-        self._context = self._run()
-        return await self._context.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        if self._context is None:
-            raise RuntimeError("this node was never entered")
-        return await self._context.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Self]:

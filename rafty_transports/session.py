@@ -14,8 +14,7 @@ way is refused when it comes late: the machine never runs what is acknowledged.
 import logging
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
+from contextlib import asynccontextmanager
 from typing import Protocol, Self
 
 import anyio
@@ -30,6 +29,7 @@ from rafty_core.outcomes import (
     Stopped,
     TooLarge,
 )
+from rafty_transports.entered import EnteredOnce
 
 logger = logging.getLogger("rafty")
 
@@ -87,7 +87,7 @@ class _Tries:
         return error
 
 
-class Session:
+class Session(EnteredOnce):
     """Commands that are run exactly once, whatever becomes of leaders, connections and answers. Enter it once.
 
     propose_many  how commands get into the log unchanged, such as `Node.propose_operations`
@@ -105,25 +105,11 @@ class Session:
         """Whether the session is known to be gone, or closed: no call can succeed any more."""
         self._propose_many = propose_many
         self._opened: sessions.Opened | None = None
-        self._context: AbstractAsyncContextManager[Self] | None = None
         self._last_sequence = 0
         self._acknowledged = 0
         self._resolved: set[int] = set()  # above `_acknowledged`; asked for members only
         self._moved = anyio.Event()
         self._used = -math.inf
-
-    async def __aenter__(self) -> Self:
-        if self._context is not None:
-            raise RuntimeError("a Session is entered once; build another one")
-        self._context = self._run()
-        return await self._context.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        if self._context is None:
-            raise RuntimeError("this session was never entered")
-        return await self._context.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Self]:
