@@ -168,7 +168,7 @@ def recover(
         if into is None and kept.exists():
             raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
         if into is None and built.exists():
-            shutil.rmtree(built)  # an earlier attempt ended before it took anything's place
+            _remove_unused(built)
         directory = DataDirectory(path)
         with _locked(directory):
             identity = _build_from(directory, built, cluster, members)
@@ -177,6 +177,15 @@ def recover(
             path.rename(kept)
             sync_directory(path.parent)
             return _take_place(built, path)
+
+
+def _remove_unused(built: Path) -> None:
+    """Remove what an earlier attempt built, if it ended before that took anything's place, and nobody used it since."""
+    if DataDirectory(built).exists():
+        report = inspect(built)
+        if report.identity is None or report.identity.boot > 0:
+            raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
+    shutil.rmtree(built)
 
 
 def _build_from(directory: DataDirectory, built: Path, cluster: str | None, members: Configuration | None) -> Identity:
