@@ -79,6 +79,10 @@ class AdministeredNode(Protocol):
         """See `Node.snapshot`."""
         ...
 
+    def hold_snapshot(self, reader: int, index: int) -> None:
+        """See `Node.hold_snapshot`."""
+        ...
+
 
 @dataclass(slots=True)
 class _Options:
@@ -214,11 +218,12 @@ class Administration:
 
     async def _backup(self, words: list[bytes], conversation: Conversation) -> bytes:
         if words:
-            return await self._piece(words)
+            return await self._piece(words, conversation)
         applied = await self.node.read(conversation.read_mode, at_least=conversation.at_least)
         newest = next(iter(await run_in_daemon(self._snapshots.infos)), None)
         if newest is None or newest.snapshot.index < applied:
             newest = await self._taken()
+        self.node.hold_snapshot(id(conversation), newest.snapshot.index)
         return _described(newest)
 
     async def _taken(self) -> SnapshotInfo:
@@ -229,7 +234,7 @@ class Administration:
         except SnapshotNotTaken as error:
             raise Refusal(f"ERR {error}") from None
 
-    async def _piece(self, words: list[bytes]) -> bytes:
+    async def _piece(self, words: list[bytes], conversation: Conversation) -> bytes:
         numbers = [kv.parse_integer(word) for word in words[1:]]
         if words[0].upper() != b"READ" or len(numbers) != 3:
             raise Refusal("ERR RAFTY BACKUP knows READ <index> <term> <offset>, or nothing behind it")
@@ -242,6 +247,7 @@ class Administration:
             raise Refusal(f"ERR the snapshot of index {index} is not here any more; begin the backup again") from None
         except (OSError, StoreError) as error:
             raise Refusal(f"ERR the snapshot of index {index} cannot be read: {error}") from None
+        self.node.hold_snapshot(id(conversation), index)
         return resp.bulk(data)
 
 

@@ -67,6 +67,7 @@ class Sender:
         self._waiting: list[SnapshotChunkRequest] = []
         self._arrived = anyio.Event()
         self._asked: dict[str, tuple[float, Progress]] = {}  # by peer: when, and how far it is
+        self._held: dict[int, tuple[float, int]] = {}  # by reader: when, and the index
         self._infos: dict[tuple[int, int], SnapshotInfo] = {}
 
     def put(self, request: SnapshotChunkRequest) -> None:
@@ -75,11 +76,16 @@ class Sender:
             self._waiting.append(request)
             self._arrived.set()
 
+    def hold(self, reader: int, index: int) -> None:
+        """Somebody who is no peer reads this snapshot, and no other any more; `reader` is any number of its own."""
+        self._held[reader] = anyio.current_time(), index
+
     def needed(self) -> list[int]:
-        """Indexes of snapshots that peers have asked for lately."""
+        """Indexes of snapshots that peers have asked for lately, or others have read."""
         now = anyio.current_time()
+        self._held = {reader: held for reader, held in self._held.items() if now - held[0] < REMEMBERED_SECONDS}
         self._asked = {peer: (at, seen) for peer, (at, seen) in self._asked.items() if now - at < REMEMBERED_SECONDS}
-        return sorted({seen.index for _, seen in self._asked.values()})
+        return sorted({seen.index for _, seen in self._asked.values()} | {index for _, index in self._held.values()})
 
     def progress(self) -> list[Progress]:
         """What is being sent."""

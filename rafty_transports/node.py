@@ -287,6 +287,10 @@ class Node(NodeCalls, EnteredOnce):
         """Snapshots on their way now, from and to this node."""
         return self._snapshots.progress()
 
+    def hold_snapshot(self, reader: int, index: int) -> None:
+        """Keep this snapshot for a minute more: `reader`, a number of its own, reads it in pieces (R128)."""
+        self._snapshots.sender.hold(reader, index)
+
     # ---------------------------------------------------------------- driving
 
     @property

@@ -66,6 +66,9 @@ class AdministeredReplica(OneReplica):
             raise self.outcome
         return self.configuration
 
+    def hold_snapshot(self, reader: int, index: int) -> None:
+        pass
+
     async def transfer_leadership(self, target: str | None = None) -> str:
         self.asked.append(target)
         if self.outcome is not None:
