@@ -189,9 +189,16 @@ class Receiver:
         await self._finish(self._file)
 
     async def _is_here(self) -> bool:
-        """Whether it was fetched before, and not needed then."""
+        """Whether it was fetched before, and not needed then; and is still whole (R129)."""
         infos = await run_in_daemon(self._store.infos)
-        return any(info.snapshot == self.snapshot for info in infos)
+        if all(info.snapshot != self.snapshot for info in infos):
+            return False
+        try:
+            (await run_in_daemon(self._store.open, self.snapshot.index, self.snapshot.term)).close()
+        except (LookupError, OSError, StoreError) as error:
+            logger.warning("%s fetches the snapshot at %d again: %s", self._node_id, self.snapshot.index, error)
+            return False
+        return True
 
     async def _take(self, piece: SnapshotChunk) -> bool:
         """Put the piece where it belongs; whether it was the next one."""
