@@ -105,15 +105,20 @@ class Leader:
             self.quorum_deadline = now + election_timeout
 
     def begin_round(self, now: float, memory: float) -> None:
-        """A round of heartbeats is handed out now; when the last ones were is remembered for a while."""
+        """A round of heartbeats is handed out now; when the last ones were is remembered for a while.
+
+        Reads begin rounds as fast as they are answered: those that are close together share the time of the first, so
+        that what is remembered is bounded. A lease that counts from too early is only shorter (R105).
+        """
         self.round += 1
-        self._round_times.append((self.round, now))
+        if not self._round_times or now >= self._round_times[-1][1] + memory / 1000:
+            self._round_times.append((self.round, now))
         while self._round_times[0][1] < now - 10 * memory:
             self._round_times.popleft()
 
     def time_of_round(self, round: int) -> float:
-        """When this round was handed out; long ago, if that is not remembered."""
-        return next((time for number, time in reversed(self._round_times) if number == round), -NEVER)
+        """When this round was handed out, or a moment before; long ago, if that is not remembered."""
+        return next((time for number, time in reversed(self._round_times) if number <= round), -NEVER)
 
     def count_reads(self) -> int:
         """How many reads wait to be confirmed."""
