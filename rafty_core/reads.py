@@ -117,6 +117,9 @@ def _ask(state: State, leader: str) -> None:
 
 def _prepare(state: State, leader: Leader) -> None:
     """What can be done before a round begins: wait for the first commit of the term (F90), or answer by the lease."""
+    begun = leader.reads_begun
+    while begun and state.now >= begun[0][2][-1].expires:  # acknowledged, but no round is answered (R106)
+        _refuse_waiting(state, begun.popleft()[2], "no majority answered a round of heartbeats in time")
     if not leader.reads_waiting:
         return
     if state.log.term(state.log.commit) != state.term:
