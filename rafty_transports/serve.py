@@ -37,7 +37,7 @@ from rafty_transports.observers import Notices
 from rafty_transports.offline import begin_anew
 from rafty_transports.printing import Lines
 from rafty_transports.service import RespServer, ServiceError
-from rafty_transports.signals import run_until_signal
+from rafty_transports.signals import Gently, run_until_signal
 from rafty_transports.storage import SqliteStore, StoreError
 from rafty_transports.tcp import TcpTransport, TransportError
 
@@ -87,21 +87,23 @@ def run(settings: Settings) -> int:
     check_backend(settings.backend)
     check_free(settings.listen, "nodes")
     check_free(settings.client, "clients")
-    return run_until_signal(partial(_talk, settings), what=f"node {settings.node_id}", backend=settings.backend)
+    gently = Gently()
+    talk = partial(_talk, settings, gently)
+    return run_until_signal(talk, what=f"node {settings.node_id}", backend=settings.backend, gently=gently)
 
 
-async def _talk(settings: Settings) -> int:
+async def _talk(settings: Settings, gently: Gently) -> int:
     """Serve, and let what was said be written before the process ends, but not wait for readers."""
     said, logged = Lines(STDOUT), Lines(STDERR)
     log_to(logged, settings)
     try:
-        return await _serve(settings, said)
+        return await _serve(settings, said, gently)
     finally:
         for lines in (said, logged):
             lines.close(LAST_WORDS_SECONDS)
 
 
-async def _serve(settings: Settings, said: Lines) -> int:
+async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
     if settings.restored:
         settings = await _begin_anew(settings, said)
     store = await _open_store(settings)
@@ -122,7 +124,8 @@ async def _serve(settings: Settings, said: Lines) -> int:
                 said.put(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
                 if not node.status().configuration.members:
                     said.put(_not_yet_member(settings, store))
-                await _tell(node, notices, said)
+                with anyio.CancelScope() as gently.scope:
+                    await _tell(node, notices, said)
     except NodeRemoved as removal:
         raise CommandFailed(f"{removal}; to let it return, give it an empty one and --join", REMOVED) from removal
     except NodeFailed as failure:

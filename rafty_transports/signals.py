@@ -17,9 +17,12 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rafty_transports.printing import would_block
+
+if TYPE_CHECKING:
+    import anyio
 
 GRACE = 1.7
 """Seconds from the signal to the end, at most."""
@@ -99,7 +102,20 @@ def die_by(signum: int) -> NoReturn:
     os._exit(128 + signum)  # the first process of a container survives its own signals
 
 
-def run_until_signal(main: Callable[[], Awaitable[int]], *, what: str, backend: str = "asyncio") -> int:
+class Gently:
+    """What a signal cancels first, so that what is around it can end in its order: a leader hands over, for instance.
+
+    `main` opens `scope` around its innermost work. What has not ended `seconds` later is cancelled as a whole.
+    """
+
+    def __init__(self, seconds: float = 0.7) -> None:
+        self.seconds = seconds
+        self.scope: anyio.CancelScope | None = None
+
+
+def run_until_signal(
+    main: Callable[[], Awaitable[int]], *, what: str, backend: str = "asyncio", gently: Gently | None = None
+) -> int:
     """Run `main` in an event loop and return what it returns; a signal cancels it, and the process then dies by it.
 
     `backend` is asyncio, trio or uvloop. What `main` raises leaves as it is, unless a signal came.
@@ -110,9 +126,16 @@ def run_until_signal(main: Callable[[], Awaitable[int]], *, what: str, backend: 
 
     ending = Ending(what)
 
+    def end(scope: anyio.CancelScope) -> None:
+        if gently is None or gently.scope is None:
+            scope.cancel()
+        else:
+            gently.scope.cancel()
+            scope.deadline = anyio.current_time() + gently.seconds
+
     async def until_signal() -> int:
         with anyio.CancelScope() as scope:
-            ending.call(partial(loop_caller(), scope.cancel))
+            ending.call(partial(loop_caller(), partial(end, scope)))
             return await main()
         return 1  # not seen: a signal came
 
