@@ -35,7 +35,9 @@ class Config:
     max_result_bytes          all results of one forwarded proposal together; beyond, the origin is told "unknown"
     max_pending_proposals     proposals whose outcome is not known yet
     forward_timeout           how long a follower waits for the outcome of a proposal it forwarded; reads wait as long
-    incarnation               under which this node joined; empty for a node that the cluster was bootstrapped with
+    incarnation               under which this node joined; empty for a node that the cluster was bootstrapped with.
+                              A node that has one campaigns only by configurations that name it with that same one:
+                              whoever adds it has to give it too (`Member.incarnation`)
     max_pending_reads         reads that wait to be answered, those of other nodes included
     max_retained_bytes        entries kept beyond a compaction for followers that are just being sent what they lack
     """

@@ -51,8 +51,8 @@ def on_request_vote(state: State, request: RequestVote) -> Message | None:
 
 
 def on_pre_vote(state: State, request: PreVote) -> Message:
-    """Thesis 9.6: others "would grant their vote if the candidate's log is sufficiently up-to-date, and they have not
-    received heartbeats from a valid leader for at least a baseline election timeout". Changes nothing (fault F15)."""
+    """Thesis 9.6: granted "if the candidate's log is sufficiently up-to-date, and the voters have not received
+    heartbeats from a valid leader for at least a baseline election timeout". Changes nothing (fault F15)."""
     granted = (
         state.now >= state.no_votes_until
         and not state.hears_leader

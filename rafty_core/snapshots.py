@@ -105,8 +105,8 @@ def on_snapshot_failed(state: State, event: SnapshotFailed) -> Message | None:
 def on_snapshot_taken(state: State, event: SnapshotTaken) -> None:
     """Forget the part of the log that the snapshot holds, but for what followers are just being brought up to.
 
-    Thesis 5.1: "once a server completes writing a snapshot, it may delete all log entries up through the last included
-    index". An entry is gone in memory now and on disk some time later.
+    Paper 7: "Once a server completes writing a snapshot, it may delete all log entries up through the last included
+    index, as well as any prior snapshot." An entry is gone in memory now and on disk some time later.
     """
     log, known = state.log, state.snapshot.index
     if event.index < known or not log.configurations.at(event.index)[1].voters:

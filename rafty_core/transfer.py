@@ -63,7 +63,7 @@ def most_up_to_date(state: State, leader: Leader) -> str | None:
 
 
 def on_timeout_now(state: State, message: TimeoutNow) -> None:
-    """Thesis 3.10: the target "starts a new election ... in the same way as if its election timeout had elapsed".
+    """Thesis 3.10: the message "has the same effect as the target server's election timer firing".
 
     The term is the receiver's own: a request of an earlier term has come too late and starts nothing (fault F27).
     """
