@@ -1,9 +1,15 @@
 """Shared by all tests: every test that touches IO runs on asyncio and on trio."""
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: two workers for each core, since the long tests wait most of the time for elections of real nodes."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True, scope="session")
