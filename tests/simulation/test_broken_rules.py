@@ -13,9 +13,10 @@ from rafty_core import Configuration, Snapshot, changes, election, membership, q
 from rafty_core.invariants import InvariantViolation
 from rafty_core.log import Configurations
 from rafty_core.roles import Leader
+from rafty_core.simulation.run import SimulationFailure, run
 from rafty_core.state import State
 from rafty_core.writes import Writes
-from tests.simulation.run import SimulationFailure, run
+from tests.simulation.parts import REAL_CODEC
 
 CHURN = {"size": 3, "churn_interval": 0.3, "proposal_interval": 0.1, "fault_interval": 0.7}
 SNAPSHOTS = {"snapshot_interval": 0.05}
@@ -104,7 +105,7 @@ def test_simulation_catches_a_broken_rule(
     monkeypatch.setattr(where, name, broken)
     with pytest.raises(SimulationFailure) as caught:
         for seed in range(100):
-            run(seed, **fixed)
+            run(seed, REAL_CODEC, **fixed)
     cause = caught.value.__cause__
     assert isinstance(cause, InvariantViolation)
     assert cause.number in numbers

@@ -10,7 +10,8 @@ from rafty_core import election, quorum
 from rafty_core.invariants import InvariantViolation
 from rafty_core.log import Log
 from rafty_core.pending import Window
-from tests.simulation.run import SimulationFailure, run
+from rafty_core.simulation.run import SimulationFailure, run
+from tests.simulation.parts import REAL_CODEC
 
 MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(10, 50, 10)]
 
@@ -18,7 +19,7 @@ MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(10, 50, 1
 @pytest.mark.parametrize("first", [0, *MORE])
 def test_simulation_under_random_faults(first: int) -> None:
     """Safety while everything breaks, liveness once nothing does: invariants I1 to I16, I18 to I20, I22, I24 to I27."""
-    reports = [run(seed) for seed in range(first, first + 10)]
+    reports = [run(seed, REAL_CODEC) for seed in range(first, first + 10)]
     assert all(report.committed > 0 and report.terms > 0 for report in reports)
     assert sum(report.fates["applied"] for report in reports) > 100
     for call in ("read done", "change done", "transfer done"):
@@ -27,7 +28,7 @@ def test_simulation_under_random_faults(first: int) -> None:
 
 def test_simulation_same_seed_in_two_processes() -> None:
     """I23: the same seed gives the same trace, whatever PYTHONHASHSEED."""
-    program = "from tests.simulation.run import run; print(run(9, with_digest=True), run(54, with_digest=True))"
+    program = "from rafty_core.simulation.run import run; print(run(9, with_digest=True), run(54, with_digest=True))"
     traces = [
         subprocess.run(
             [sys.executable, "-c", program],
@@ -64,8 +65,8 @@ def test_simulation_catches_a_broken_rule(
     monkeypatch.setattr(where, name, _always)
     with pytest.raises(SimulationFailure) as caught:
         for seed in range(10):
-            run(seed)
+            run(seed, REAL_CODEC)
     cause = caught.value.__cause__
     assert isinstance(cause, InvariantViolation)
     assert cause.number in numbers
-    assert str(caught.value).splitlines()[-1].startswith("python -m tests.simulation.run ")
+    assert str(caught.value).splitlines()[-1].startswith("python -m rafty_core.simulation.run ")

@@ -10,10 +10,10 @@ from rafty_core.configuration_invariants import is_quorum
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.membership import PATIENCE
 from rafty_core.roles import Leader
-from tests.simulation.cluster import Cluster
-from tests.simulation.faults import Faults
-from tests.simulation.node import SimulatedNode
-from tests.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
+from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.nemesis import Nemesis
+from rafty_core.simulation.node import SimulatedNode
+from rafty_core.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
 
 SLOWEST = 1.25
 """Simulated clocks and deadlines differ by at most this factor."""
@@ -28,10 +28,10 @@ GIVING_UP = 60.0
 class Liveness:
     """The second phase of a run: `core` is what must work."""
 
-    def __init__(self, cluster: Cluster, faults: Faults) -> None:
+    def __init__(self, cluster: Cluster, nemesis: Nemesis) -> None:
         self.cluster = cluster
         self.world = cluster.world
-        self.faults = faults
+        self.nemesis = nemesis
         self.core: list[SimulatedNode] = []
 
     def check(self) -> None:
@@ -83,7 +83,7 @@ class Liveness:
                 if fate == "dead":
                     node.crash()
                 else:
-                    self.faults.isolate(node, deaf=fate != "mute", mute=fate != "deaf")
+                    self.nemesis.isolate(node, deaf=fate != "mute", mute=fate != "deaf")
 
     def _leader(self) -> SimulatedNode | None:
         """The one of the core that leads, if all of the core that it calls members know it."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rafty_core import Change, Configuration, Member
 from rafty_core.invariants import state_of
-from tests.simulation.node import SimulatedNode
+from rafty_core.simulation.node import SimulatedNode
 
 if TYPE_CHECKING:
-    from tests.simulation.faults import Faults
+    from rafty_core.simulation.nemesis import Nemesis
 
 NAMES = [f"n{number}" for number in range(1, 8)]
 """Who may ever be a member: small enough that all sets of them can be looked at."""
@@ -20,9 +20,9 @@ NAMES = [f"n{number}" for number in range(1, 8)]
 class Churn:
     """Asks for changes that make sense, and for some that do not."""
 
-    def __init__(self, faults: "Faults") -> None:
-        self.faults = faults
-        self.cluster, self.world = faults.cluster, faults.cluster.world
+    def __init__(self, nemesis: "Nemesis") -> None:
+        self.nemesis = nemesis
+        self.cluster, self.world = nemesis.cluster, nemesis.cluster.world
         self._asked = 0
 
     def change(self) -> None:
@@ -52,13 +52,13 @@ class Churn:
             self.cluster.calls.transfer(node, target, self.world.random.choice((0.0, 0.0, 0.1, 2.0)))
 
     def _again(self) -> None:
-        if not self.faults.stopped:
+        if not self.nemesis.stopped:
             self.change()
 
     def _kill_leader(self) -> None:
         leaders = self.cluster.leaders
-        if leaders and not self.faults.stopped:
-            self.faults.crash_one(self.world.random.choice(leaders))
+        if leaders and not self.nemesis.stopped:
+            self.nemesis.crash_one(self.world.random.choice(leaders))
 
     def _somebody(self) -> SimulatedNode | None:
         """A leader, most often."""
@@ -114,7 +114,7 @@ class Churn:
         return self._made(kind, name, joining.incarnation)
 
     def _start(self, node: SimulatedNode) -> None:
-        if node.raft is None and not node.gone and not self.faults.stopped:
+        if node.raft is None and not node.gone and not self.nemesis.stopped:
             node.start()
 
 

@@ -8,13 +8,11 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from rafty_core import ForwardedProposal, Message
-from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
-from rafty_transports.codec import decode, encode
-from tests.simulation.options import Options
-from tests.simulation.world import World
+from rafty_core.simulation.options import Options
+from rafty_core.simulation.world import World
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
+    from rafty_core.simulation.cluster import Cluster
 
 MOST_REMEMBERED = 100
 
@@ -78,10 +76,9 @@ class Network:
     def _travel(self, message: Message, names: str, delay: float) -> bool:
         if (message.sender, message.to) in self.blocked or message.to not in self._cluster.nodes:
             return False
-        if self.world.chance(self.options.encoding):
-            decoded = decode(b"".join(encode(message))[4:])
-            assert not isinstance(decoded, SnapshotChunk | SnapshotChunkRequest)
-            message = decoded
+        codec = self._cluster.parts.codec
+        if codec is not None and self.world.chance(self.options.encoding):
+            message = codec(message)
         self.world.after(delay, lambda: self._arrive(message, names))
         return True
 

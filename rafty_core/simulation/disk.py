@@ -4,24 +4,30 @@ Law: *a crash keeps every synced write, a prefix of the others, and nothing else
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from rafty_core import Batch, Snapshot, Stable, Write
-from tests.simulation.options import Options
-from tests.simulation.world import World
+from rafty_core.entries import Batch
+from rafty_core.output import Write
+from rafty_core.simulation.options import Options
+from rafty_core.simulation.world import World
+from rafty_core.stable import Snapshot, Stable
+
+if TYPE_CHECKING:
+    from rafty_core.simulation.parts import Owner
 
 
 class Disk:
-    """Writes are queued, several share a sync, and the news of it may come late. `durable` hears of each write.
+    """Writes are queued, several share a sync, and the news of it may come late. The owner hears of each write.
 
     What may be compacted is kept, or goes in part or as a whole, as chance has it.
     """
 
-    def __init__(self, world: World, options: Options, snapshot: Snapshot, durable: Callable[[Write], None]):
+    def __init__(self, world: World, options: Options, snapshot: Snapshot, owner: "Owner"):
         self.world = world
         self.options = options
         self.slowness = 1.0
         self.snapshot = snapshot
-        self._durable = durable
+        self._owner = owner
         self._term = 0
         self._vote: str | None = None
         self._first = 1  # index of the first entry that is stored, or would be
@@ -45,6 +51,12 @@ class Disk:
         self._queue.append(write)
         if not self._syncing:
             self._start(persisted)
+
+    def keep_image(self, snapshot: Snapshot, image: bytes) -> None:
+        """Nothing to do: the image is where it can be fetched from."""
+
+    def calm(self) -> None:
+        """Nothing to do: it never fails."""
 
     def crash(self) -> None:
         """Power is lost: a prefix of what was not synced survives by chance."""
@@ -82,7 +94,7 @@ class Disk:
             for batch in write.batches:
                 self._log[batch.first - self._first :] = [(batch.term, entry) for entry in batch.entries]
             self._compact(write.compact_to)
-            self._durable(write)
+            self._owner.durable(write)
         del self._queue[:count]
 
     def _compact(self, index: int) -> None:

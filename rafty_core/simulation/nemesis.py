@@ -6,15 +6,15 @@ Law: *every fault is drawn from the seed, lasts a while, and can be undone at on
 from collections.abc import Callable
 
 from rafty_core import Campaign
-from tests.simulation.churn import Churn
-from tests.simulation.cluster import Cluster
-from tests.simulation.node import SimulatedNode
+from rafty_core.simulation.churn import Churn
+from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.node import SimulatedNode
 
 LONGEST_LOG = 300
 """Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
 
 
-class Faults:
+class Nemesis:
     """Breaks something every now and then, until it is told to stop."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -43,6 +43,7 @@ class Faults:
         network.blocked.clear()
         network.calm = True
         for node in self.cluster.nodes.values():
+            node.disk.calm()
             node.disk.slowness = node.slowness = 0.1
             if node.gone:
                 continue

@@ -7,20 +7,23 @@ from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, 
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
 from rafty_core.roles import Leader
-from tests.simulation.calls import Calls
-from tests.simulation.clients import Clients
-from tests.simulation.machine import Replay
-from tests.simulation.network import Network, corrupted
-from tests.simulation.node import SimulatedNode
-from tests.simulation.options import Options
-from tests.simulation.world import World
+from rafty_core.simulation.calls import Calls
+from rafty_core.simulation.clients import Clients
+from rafty_core.simulation.machine import Replay
+from rafty_core.simulation.network import Network, corrupted
+from rafty_core.simulation.node import SimulatedNode
+from rafty_core.simulation.options import Options
+from rafty_core.simulation.parts import SIMULATED, Parts
+from rafty_core.simulation.world import World
 
 
 class Cluster:
     """All nodes, their network, their clients, and the invariants that watch them."""
 
-    def __init__(self, options: Options, *, keep: int = 40, with_digest: bool = False) -> None:
-        self.options = options
+    def __init__(
+        self, options: Options, parts: Parts = SIMULATED, *, keep: int = 40, with_digest: bool = False
+    ) -> None:
+        self.options, self.parts = options, parts
         self.world = World(options.seed, keep, with_digest)
         ids = [f"n{number}" for number in range(1, options.size + 1)]
         self.invariants = ClusterInvariants()

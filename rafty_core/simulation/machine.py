@@ -12,7 +12,7 @@ from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
 
 if TYPE_CHECKING:
-    from tests.simulation.node import SimulatedNode
+    from rafty_core.simulation.node import SimulatedNode
 
 LAST_ATTEMPT = 2.0
 """After so many seconds a peer that is not reached is given up."""

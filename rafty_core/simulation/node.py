@@ -23,11 +23,10 @@ from rafty_core import (
 )
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import state_of
-from tests.simulation.disk import Disk
-from tests.simulation.machine import MachineState, Snapshots, result_of
+from rafty_core.simulation.machine import MachineState, Snapshots, result_of
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
+    from rafty_core.simulation.cluster import Cluster
 
 GRAIN = 1e-6
 """Timers are late by at least this much, in seconds: clocks that drift are compared in floating point."""
@@ -44,7 +43,7 @@ class SimulatedNode:
         self.id = node_id
         self.incarnation = incarnation
         self.world, self.options = cluster.world, cluster.options
-        self.disk = Disk(self.world, self.options, Snapshot(configuration=configuration), self._durable)
+        self.disk = cluster.parts.storage(self.world, self.options, Snapshot(configuration=configuration), self)
         self.snapshots = Snapshots(self)
         self.raft: Raft | None = None
         self.boot = 0
@@ -199,10 +198,18 @@ class SimulatedNode:
 
     # ------------------------------------------------- disk and state machine
 
-    def _durable(self, write: Write) -> None:
+    def durable(self, write: Write) -> None:
+        """This write is on the disk, whether the core knows it or not."""
         self.world.note(self.id, "has on disk", write.seq)
         self.snapshots.written(write)
         self.cluster.invariants.persisted(self.id, write)
+
+    def failed(self, error: Exception) -> None:
+        """The disk has failed, and so this life ends (faults F108, F109)."""
+        self.world.note(self.id, "stops, for the disk failed:", error)
+        if self.raft is not None:
+            self.crash()
+            self.world.after(self.world.random.uniform(0, 1), lambda: None if self.raft or self.gone else self.start())
 
     def _persisted(self, seq: int) -> None:
         self.receive(Persisted(seq))

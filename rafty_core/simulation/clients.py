@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from rafty_core import NotApplied, OutcomeUnknown, ProposalAnswer
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
-from tests.simulation.machine import result_of
-from tests.simulation.world import World
+from rafty_core.simulation.machine import result_of
+from rafty_core.simulation.world import World
 
 
 class Clients:

@@ -26,8 +26,8 @@ from rafty_core.invariants import InvariantViolation
 from rafty_core.output import Answer
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
-    from tests.simulation.node import SimulatedNode
+    from rafty_core.simulation.cluster import Cluster
+    from rafty_core.simulation.node import SimulatedNode
 
 
 class Calls:

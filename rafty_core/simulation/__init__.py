@@ -1,0 +1,1 @@
+"""Simulated clusters: many nodes with the real core, one thread, one seed, and all that can go wrong."""
