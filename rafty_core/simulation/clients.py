@@ -2,8 +2,8 @@
 
 Law: *applied means once, not applied means never, unknown means at most once* (invariant I18).
 
-Each command is unique, so that its fate can be read off the committed log. A command's result is its ordinal among all
-committed commands.
+Each command is unique, by an envelope around it, so that its fate can be read off the committed log. A command's result
+is what the state machine answers, or its ordinal among all committed commands.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from rafty_core import NotApplied, OutcomeUnknown, ProposalAnswer
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
-from rafty_core.simulation.machine import result_of
+from rafty_core.simulation.application import MakeCommand, in_envelope
+from rafty_core.simulation.machine import Replay
 from rafty_core.simulation.world import World
 
 
 class Clients:
     """All requests of a run and what became of them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, replay: Replay, make: MakeCommand | None) -> None:
         self.world = world
+        self._replay, self._make = replay, make
         self.open: dict[int, tuple[str, list[bytes]]] = {}
         self.fates: dict[int, str] = {}  # by token: "applied", "empty", or what the answer was
         self._next = 0
@@ -33,9 +35,12 @@ class Clients:
         token, chance = self._next, self.world.random.random()
         count = 1 if chance < 0.7 else self.world.random.randint(2, 5)
         padding = b"." * (300 if chance > 0.99 else self.world.random.choice((0, 0, 20, 90)))
-        commands = [] if chance > 0.995 else [b"%d/%d%s" % (token, i, padding) for i in range(count)]
+        commands = [] if chance > 0.995 else [in_envelope(token, i, self._content(padding)) for i in range(count)]
         self.open[token] = (node, commands)
         return token, commands
+
+    def _content(self, padding: bytes) -> bytes:
+        return padding if self._make is None else self._make(self.world.random)
 
     def crashed(self, node: str) -> None:
         """The node of some requests is gone; their outcome stays unknown."""
@@ -68,7 +73,7 @@ class Clients:
         ordinals = [self._ordinals.get(command, 0) for command in done]
         if 0 in ordinals or ordinals != sorted(ordinals):
             raise InvariantViolation("I18", f"request {answer.token} was not applied as answered: {ordinals}")
-        if with_results and list(answer.results) != [result_of(ordinal) for ordinal in ordinals]:
+        if with_results and list(answer.results) != [self._replay.result(ordinal) for ordinal in ordinals]:
             raise InvariantViolation("I18", f"request {answer.token} has results {answer.results!r} for {ordinals}")
         if answer.error is None and rest:
             raise InvariantViolation("I18", f"request {answer.token} succeeds, but only {answer.applied} were applied")

@@ -7,6 +7,7 @@ from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, 
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
 from rafty_core.roles import Leader
+from rafty_core.simulation.application import Reference
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
 from rafty_core.simulation.machine import Replay
@@ -27,8 +28,8 @@ class Cluster:
         self.world = World(options.seed, keep, with_digest)
         ids = [f"n{number}" for number in range(1, options.size + 1)]
         self.invariants = ClusterInvariants()
-        self.replay = Replay()
-        self.clients = Clients(self.world)
+        self.replay = Replay(Reference(parts.machine) if parts.machine is not None else None)
+        self.clients = Clients(self.world, self.replay, parts.command)
         self.calls = Calls(self)
         self.network = Network(self.world, options, self)
         members = options.members(ids)

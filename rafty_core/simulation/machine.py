@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rafty_core import Fetch, Raft, SnapshotFailed, SnapshotReceived, SnapshotTaken, Write
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
+from rafty_core.simulation.application import Application, Reference
 
 if TYPE_CHECKING:
     from rafty_core.simulation.node import SimulatedNode
@@ -36,28 +37,45 @@ class MachineState(NamedTuple):
 
 
 class Replay:
-    """The states that every machine must go through, by index."""
+    """The states that every machine must go through, by index; `reference` is the application, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, reference: Reference | None) -> None:
         self.states = [MachineState()]
+        self.reference = reference
 
     def see(self, committed: list[bytes]) -> None:
         """Follow what was committed since the last call."""
         for entry in committed[len(self.states) - 1 :]:
             self.states.append(self.states[-1].after(entry))
+            if self.reference is not None:
+                self.reference.see(len(self.states) - 1, entry)
 
-    def check(self, node: str, state: MachineState) -> None:
+    def result(self, ordinal: int) -> bytes:
+        """The result of the command that is the `ordinal`-th in the log."""
+        return result_of(ordinal) if self.reference is None else self.reference.ordered[ordinal - 1]
+
+    def check(self, node: str, state: MachineState, application: Application | None) -> None:
         """I5 and I19: this is the state of everybody at that index."""
         if state.applied >= len(self.states) or state != self.states[state.applied]:
             raise InvariantViolation("I5", f"{node}: the state machine at {state.applied} is in another state")
+        if self.reference is not None and application is not None:
+            self.reference.check_state(node, state.applied, application)
+
+
+class Image(NamedTuple):
+    """A snapshot that is whole and durable: its term, the state there, and the application's image."""
+
+    term: int
+    state: MachineState
+    application: bytes = b""
 
 
 class Snapshots:
-    """The snapshots of one node that are whole and durable, by index: (term, state)."""
+    """The snapshots of one node that are whole and durable, by index."""
 
     def __init__(self, node: "SimulatedNode") -> None:
         self.node = node
-        self.images: dict[int, tuple[int, MachineState]] = {0: (0, MachineState())}
+        self.images: dict[int, Image] = {0: Image(0, MachineState())}
 
     def take(self, raft: Raft) -> None:
         """Begin to take a snapshot of what is applied; it is durable some time later, if the node lives on."""
@@ -70,7 +88,11 @@ class Snapshots:
             return  # nothing is applied
         if snapshot.configuration.voters:  # whoever joins is told at the end of the log who the members are
             node.cluster.invariants.ghost.check_snapshot(snapshot, node.id)
-        image, boot = (snapshot.term, node.states[snapshot.index]), node.boot
+        application = node.application
+        if application is not None and (not application.can_snapshot or node.machine.applied != snapshot.index):
+            return  # no way to write it down, or the machine is ahead of what the core knows
+        written_down = application.image() if application is not None else b""
+        image, boot = Image(snapshot.term, node.states[snapshot.index], written_down), node.boot
         delay = node.options.sync_time * node.world.random.uniform(0, 5)
 
         def done() -> None:
@@ -86,7 +108,7 @@ class Snapshots:
         snapshot = write.snapshot
         if snapshot is None:
             return
-        if snapshot.index not in self.images or self.images[snapshot.index][0] != snapshot.term:
+        if snapshot.index not in self.images or self.images[snapshot.index].term != snapshot.term:
             raise InvariantViolation("I9", f"{self.node.id} stores the snapshot at {snapshot.index}, and has no image")
         for index in [index for index in self.images if index < snapshot.index]:
             if index not in self.node.restoring and self.node.world.chance(0.5):
@@ -114,7 +136,7 @@ class Snapshots:
             return
         image = peer.snapshots.images.get(snapshot.index)
         failing = not node.cluster.network.calm and node.world.chance(node.options.fetch_failing)
-        if failing or image is None or image[0] != snapshot.term:
+        if failing or image is None or image.term != snapshot.term:
             node.receive(SnapshotFailed(snapshot.index, snapshot.term))
         else:
             self.images[snapshot.index] = image

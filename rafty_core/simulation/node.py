@@ -23,7 +23,8 @@ from rafty_core import (
 )
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import state_of
-from rafty_core.simulation.machine import MachineState, Snapshots, result_of
+from rafty_core.simulation.application import COMPARED_EVERY, Application
+from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -50,6 +51,8 @@ class SimulatedNode:
         self.paused = self.gone = False
         self.slowness = 1.0
         self.machine = MachineState()
+        make, check = cluster.parts.machine, cluster.parts.check
+        self.application = Application(make, check) if make is not None else None
         self.states: dict[int, MachineState] = {}  # that the machine went through in this life
         self._met: dict[str, str] = {}  # incarnations of peers, durable
         self._followed = Configuration()
@@ -74,9 +77,10 @@ class SimulatedNode:
         stable = self.disk.load()
         applied: int | None = None
         if self.options.machine == "from the snapshot":
-            self.machine = self.snapshots.images[stable.snapshot.index][1]
+            self._restore(stable.snapshot.index)
         else:
-            self.machine = MachineState() if self.options.machine == "from nothing" else self.machine
+            if self.options.machine == "from nothing":
+                self._restore(0)
             applied = self.machine.applied
         self.states = {self.machine.applied: self.machine}
         chance = random.Random(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
@@ -224,7 +228,10 @@ class SimulatedNode:
             self.world.after(delay, lambda: self._restored(boot, first))
             return
         entries: list[bytes] = []
-        for _ in range(self.world.random.randint(1, len(self._to_apply))):
+        limit = self.world.random.randint(1, len(self._to_apply))
+        if self.application is not None:
+            limit = min(limit, COMPARED_EVERY - self.machine.applied % COMPARED_EVERY)
+        for _ in range(limit):
             item = self._to_apply[0]
             if isinstance(item, Restore):
                 break
@@ -232,24 +239,34 @@ class SimulatedNode:
             self._to_apply.popleft()
         self.world.after(delay, lambda: self._applied(boot, entries))
 
+    def _restore(self, index: int) -> None:
+        image = self.snapshots.images[index] if index else Image(0, MachineState())
+        self.machine = image.state
+        if self.application is not None:
+            self.application.restore(index, image.application)
+
     def _restored(self, boot: int, restore: Restore) -> None:
         if boot == self.boot and self.raft is not None:
-            self.machine = self.snapshots.images[restore.index][1]
+            self._restore(restore.index)
             self.restoring.remove(restore.index)
             self._confirm([])
 
     def _applied(self, boot: int, entries: Sequence[bytes]) -> None:
         if boot != self.boot or self.raft is None:
             return
-        results = []
+        results: list[bytes] = []
+        reference, first = self.cluster.replay.reference, self.machine.applied + 1
         for entry in entries:
             self.machine = self.machine.after(entry)
-            if entry[:1] == COMMAND:
+            if entry[:1] == COMMAND and reference is None:
                 results.append(result_of(self.machine.ordinal))
+        if reference is not None and self.application is not None:
+            results = self.application.apply(first, entries)
+            reference.check_results(self.id, first, entries, results)
         self._confirm(results)
 
     def _confirm(self, results: list[bytes]) -> None:
-        self.cluster.replay.check(self.id, self.machine)
+        self.cluster.replay.check(self.id, self.machine, self.application)
         self.states[self.machine.applied] = self.machine
         self.receive(Applied(self.machine.applied, results if self.options.with_results else ()))
         self._applying = False

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rafty_core.messages import Message
 from rafty_core.output import Write
+from rafty_core.simulation.application import CheckMachine, MakeCommand, MakeMachine
 from rafty_core.simulation.disk import Disk
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.world import World
@@ -71,10 +72,16 @@ class Parts:
     codec    what turns a message into bytes and back, for a part of the messages. None: messages
              arrive as the objects that were sent
     storage  makes the storage of one node, which begins with the given snapshot and nothing else
+    machine  makes the state machine of one node; its commands are what `command` makes of a source of chance. None:
+             only the order of the commands is looked at
+    check    looks at a state machine whenever it has changed, and raises if it must not be so
     """
 
     codec: Callable[[Message], Message] | None = None
     storage: Callable[[World, Options, Snapshot, Owner], Storage] = Disk
+    machine: MakeMachine | None = None
+    command: MakeCommand | None = None
+    check: CheckMachine | None = None
 
 
 SIMULATED = Parts()
