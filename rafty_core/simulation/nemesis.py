@@ -3,6 +3,7 @@
 Law: *every fault is drawn from the seed, lasts a while, and can be undone at once.*
 """
 
+import random
 from collections.abc import Callable
 
 from rafty_core import Campaign
@@ -21,6 +22,9 @@ class Nemesis:
         self.cluster = cluster
         self.world = cluster.world
         self.stopped = False
+        self.strikes = 0
+        """How many strikes there were: what goes wrong, what a client or an administrator does. Each has its number."""
+        self._rhythm = random.Random(f"rhythm {cluster.options.seed}")
 
     def start(self) -> None:
         """Begin to break things, and let clients propose."""
@@ -66,10 +70,24 @@ class Nemesis:
     def _again(self, interval: float, action: Callable[[], None]) -> None:
         def act() -> None:
             if not self.stopped:
-                action()
-                self.world.after(self.world.random.expovariate(1 / interval), act)
+                self._strike(action)
+                self.world.after(self._rhythm.expovariate(1 / interval), act)
 
-        self.world.after(self.world.random.expovariate(1 / interval), act)
+        self.world.after(self._rhythm.expovariate(1 / interval), act)
+
+    def _strike(self, action: Callable[[], None]) -> None:
+        """Do this, unless the options skip its number. What it draws is its own, so that without it the others stay
+        what they are."""
+        self.strikes += 1
+        if self.strikes in self.cluster.options.skipped:
+            return
+        self.world.note("nemesis", f"strikes ({self.strikes}):", action.__name__.strip("_"))
+        others = self.world.random
+        self.world.random = random.Random(f"strike {self.cluster.options.seed} {self.strikes}")
+        try:
+            action()
+        finally:
+            self.world.random = others
 
     def _undo_later(self, least: float, most: float, undo: Callable[[], None]) -> None:
         """`repair` has undone everything already when the faults are over."""

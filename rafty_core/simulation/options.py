@@ -19,6 +19,7 @@ class Options:
     trailing   the most entries kept in the log behind a snapshot that is taken
     machine    what a state machine has when its node starts: the state "from the snapshot", "from nothing", or its own
     lingering  how likely a removed node talks on, instead of being shut down
+    skipped    numbers of strikes of the nemesis that are left out: a shrunken story
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
     """
 
@@ -58,6 +59,7 @@ class Options:
     read_interval: float
     max_pending_reads: int
     lease: float
+    skipped: frozenset[int] = frozenset()
 
     @classmethod
     def draw(cls, seed: int, size: int | None = None) -> "Options":
