@@ -166,7 +166,7 @@ class Heartbeat(Value):
 
 
 class HeartbeatResponse(Value):
-    """The answer to Heartbeat; echoes its round."""
+    """The answer to Heartbeat; echoes its round, or says 0 if that was of a lower term than its own."""
 
     __slots__ = ("sender", "to", "term", "round")
 

@@ -216,12 +216,14 @@ def term_rule(state: State, message: Message) -> tuple[bool, Message | None]:
             return False, RequestVoteResponse(sender, to, state.term, False)
         if isinstance(message, PreVote):
             return False, PreVoteResponse(sender, to, state.term, message.term, False)
-        if isinstance(message, AppendEntries):  # the sender must learn of the newer term to rejoin (F17, F24)
-            return False, AppendEntriesResponse(sender, to, state.term, False, message.prev_log_index)
+        # The sender must learn of the newer term to rejoin (F17, F24), and nothing else: it may lead that term by then,
+        # and must not take the number of a round or an index of its earlier term for one of the newer (R150).
+        if isinstance(message, AppendEntries):
+            return False, AppendEntriesResponse(sender, to, state.term, False, 0)
         if isinstance(message, Heartbeat):
-            return False, HeartbeatResponse(sender, to, state.term, message.round)
+            return False, HeartbeatResponse(sender, to, state.term, 0)
         if isinstance(message, InstallSnapshot):
-            return False, InstallSnapshotResponse(sender, to, state.term, message.last_included_index)
+            return False, InstallSnapshotResponse(sender, to, state.term, 0)
         return kind in OUTLIVE_TERMS, None
     return True, None
 

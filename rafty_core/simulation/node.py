@@ -3,7 +3,6 @@
 Law: *a driver has four rules*, and `SimulatedNode.carry_out` is nothing but them.
 """
 
-import random
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from rafty_core import (
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
+from rafty_core.simulation.contracts import Contracts, CountedRandom
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class SimulatedNode:
         self._wake_at = float("inf")
         self._to_apply: deque[tuple[int, bytes] | Restore] = deque()
         self._applying = self._new = False
+        self.contracts: Contracts
         self.restoring: list[int] = []  # snapshots that the machine is to be restored from
 
     # ------------------------------------------------------------------ lives
@@ -83,11 +84,12 @@ class SimulatedNode:
                 self._restore(0)
             applied = self.machine.applied
         self.states = {self.machine.applied: self.machine}
-        chance = random.Random(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
+        chance = CountedRandom(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
         config = self.options.config(self.id, self.boot, self.incarnation)
         self.raft = Raft(config, stable, random=chance, now=self.clock, applied=applied)
         self.world.note(self.id, "starts", self.boot)
         self.cluster.invariants.started(self.raft, stable)
+        self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
         self._new = True
         self._wake_after(0.0)
 
@@ -147,18 +149,24 @@ class SimulatedNode:
             self._step(self.raft)
         if self.raft is not None:
             self._set_timer()
+            if self._inbox:
+                self._wake_after(self.world.random.uniform(0, 0.0002) * self.slowness)
 
     def _set_timer(self) -> None:
         if self.raft is not None and self.raft.deadline < float("inf"):
             self._wake_after(max(0.0, (self.raft.deadline - self.clock) / self._rate) + GRAIN)
 
     def _step(self, raft: Raft) -> None:
-        events, self._inbox, self._new = self._inbox, [], False
+        count = len(self._inbox) if self.world.chance(self.options.gathering) else 1
+        events, self._inbox, self._new = self._inbox[:count], self._inbox[count:], False
         for event in events:
             self.world.note(self.id, "<-", event)
         self.world.steps += 1
-        output = raft.step(self.clock, *events)
+        now = self.clock
+        self.contracts.before(raft, now, events)
+        output = raft.step(now, *events)
         self.cluster.check(self, raft, output)
+        self.contracts.after(raft, output)
         self.carry_out(output)
 
     def carry_out(self, output: Output) -> None:

@@ -18,6 +18,7 @@ class Options:
 
     trailing   the most entries kept in the log behind a snapshot that is taken
     machine    what a state machine has when its node starts: the state "from the snapshot", "from nothing", or its own
+    gathering  how likely all events that wait are told to the core in one step, instead of one by one
     lingering  how likely a removed node talks on, instead of being shut down
     skipped    numbers of strikes of the nemesis that are left out: a shrunken story
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
@@ -36,6 +37,7 @@ class Options:
     encoding: float
     corrupting: float
     reporting: float
+    gathering: float
     fault_interval: float
     proposal_interval: float
     clock_drift: float
@@ -79,6 +81,7 @@ class Options:
             encoding=draw.choice((0, 0.5, 1)),
             corrupting=draw.choice((0, 0, 0.02)),
             reporting=draw.choice((0, 0.5, 1)),
+            gathering=draw.choice((0, 0.5, 1)),
             fault_interval=draw.choice((0.2, 0.7, 1.5, 3.0)),
             proposal_interval=draw.choice((0.02, 0.1, 0.3)),
             clock_drift=draw.choice((0, 0, 0.01, 0.1)),

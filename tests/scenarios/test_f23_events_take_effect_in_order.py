@@ -12,7 +12,7 @@ def test_heartbeat_behind_a_vote_finds_the_new_term() -> None:
     story = Story("ABC", terms={"": 5})
     story.now = 1.0
     output = story.step("B", RequestVote("C", "B", 6, 0, 0), Heartbeat("A", "B", 5, 0, 1))
-    assert output.messages == [HeartbeatResponse("B", "A", 6, 1)]
+    assert output.messages == [HeartbeatResponse("B", "A", 6, 0)]
     assert (story["B"].status.term, story["B"].status.vote, story["B"].status.leader) == (6, "C", None)
 
 

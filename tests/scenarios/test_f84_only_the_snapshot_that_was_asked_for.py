@@ -53,7 +53,7 @@ def test_offer_of_an_old_term_is_refused_with_the_new_one() -> None:
     story = fetching()
     story.step("C", AppendEntries("B", "C", 5, 1, 1, 1))
     output = story.step("C", InstallSnapshot("A", "C", 1, 9, 1, story["C"].status.configuration))
-    assert output.messages == [InstallSnapshotResponse("C", "A", 5, 9)]
+    assert output.messages == [InstallSnapshotResponse("C", "A", 5, 0)]
     assert output.fetch is None
     story.step("A", *output.messages)
     assert (story["A"].status.term, story["A"].status.role) == (5, "follower")

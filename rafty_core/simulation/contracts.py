@@ -1,0 +1,327 @@
+"""What one step of one node owes, seen from outside: what it must answer, and how, and what it must not touch.
+
+Law: *a rule that is broken shows in the step that breaks it*, long before a cluster loses anything.
+
+The global invariants say what must never come to be; it may take a rare chain of accidents until a broken rule leads
+there. These local contracts are told by the paper, not by the code: they keep an account of their own of what a node
+heard and sent in this life. Contracts on a single question are checked where a step was told one thing only.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rafty_core.configuration import Configuration
+from rafty_core.configuration_invariants import is_quorum
+from rafty_core.entries import NO_OP
+from rafty_core.events import Applied, Event, Persisted
+from rafty_core.history import InvariantViolation
+from rafty_core.invariants import state_of
+from rafty_core.messages import (
+    MESSAGE_TYPES,
+    AppendEntries,
+    AppendEntriesResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    InstallSnapshot,
+    InstallSnapshotResponse,
+    Message,
+    PreVote,
+    PreVoteResponse,
+    RequestVote,
+    TimeoutNow,
+)
+from rafty_core.output import LeaderChanged, Output, Restore, RoleChanged
+from rafty_core.raft import Raft
+from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Role
+from rafty_core.state import State
+
+SLACK = 0.06
+"""Seconds by which a node may be late: it takes its time to notice a timer, most when it is slowed down."""
+
+FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
+ASKS = (RequestVote, AppendEntries, Heartbeat, InstallSnapshot, PreVote)
+NEWS = (AppendEntriesResponse, HeartbeatResponse, InstallSnapshotResponse)
+
+
+def _demand(number: str, holds: bool, node: str, text: str) -> None:
+    if not holds:
+        raise InvariantViolation(number, f"{node} {text}")
+
+
+class CountedRandom(random.Random):
+    """A source of chance that knows how often it was asked."""
+
+    draws = 0
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        self.draws += 1
+        return super().random()
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A node before a step."""
+
+    now: float
+    role: Role
+    leader: str | None
+    deadline: float
+    term: int
+    vote: str | None
+    end: tuple[int, int]
+    """Term and index of the last entry."""
+    configuration: Configuration
+    violations: int
+
+
+class Contracts:
+    """The contracts of one life of a node: call `before` and `after` around each step."""
+
+    def __init__(self, raft: Raft, chance: CountedRandom, now: float, term: int) -> None:
+        state = state_of(raft)
+        self._random, self._draws = chance, chance.draws
+        self._pre_votes: set[str] = set()
+        self.id = state.id
+        self._silent_until = now + self._silence(state) if term > 0 else now  # F137
+        self._heard = -1e9  # when this node obeyed a leader last
+        self._role, self._term, self._leader = "follower", term, state.role.leader  # as the notices say
+        self._since = self._voters_since = now
+        self._contacts: dict[str, float] = {}
+        self._sent: dict[str, float] = {}
+        self._rounds: list[float] = []  # begun since any follower answered one
+        self._writes: list[tuple[int, float]] = []
+        self._handed_out: list[tuple[int, int]] = []
+        self._before: Before | None = None
+        self._events: Sequence[Event] = ()
+
+    @staticmethod
+    def _silence(state: State) -> float:
+        lease = state.configuration.lease
+        return max(state.config.election_timeout, lease.seconds if lease is not None else 0.0)
+
+    def before(self, raft: Raft, now: float, events: Sequence[Event]) -> None:
+        """Note what this node is before it is told these events."""
+        state = state_of(raft)
+        role = state.role
+        deadline = role.deadline if not isinstance(role, Leader) else 0.0
+        end = (state.log.term(state.log.last_index), state.log.last_index)
+        facts = (role.leader, deadline, state.term, state.vote, end, state.configuration, state.violations)
+        self._before, self._events = Before(now, role, *facts), events
+
+    def after(self, raft: Raft, output: Output) -> None:
+        """Check what the step did. Raises `InvariantViolation`."""
+        before, state, events = self._before, state_of(raft), self._events
+        if before is None:
+            return
+        self._follow_disk(before, state, output)
+        self._check_term(before, state)
+        self._check_notices(state, output)
+        _demand("I27", state.violations == before.violations, self.id, f"refuses {output.notices} {self._events}")
+        self._check_attempt(before, state)
+        if len(events) == 1 and isinstance(events[0], MESSAGE_TYPES):
+            message = events[0]
+            self._check_question(before, state, message, output)
+            self._check_timer(before, state, message)
+        self._note_heard(before, state)
+        if isinstance(state.role, Leader):
+            self._check_leader(before, state, state.role, output)
+        else:
+            self._rounds.clear()
+            self._check_standing(before, state)
+
+    # --------------------------------------------------- every node, any step
+
+    def _check_attempt(self, before: Before, state: State) -> None:
+        """Thesis 9.6: a term is begun only with the pre-votes of a quorum, asked for in this attempt, or at the wish of
+        its leader (F18, F22). Each attempt draws its own time (F14). A leader attempts nothing (F20)."""
+        role = state.role
+        asked_to = any(isinstance(event, TimeoutNow) for event in self._events)
+        for event in self._events:
+            if isinstance(event, PreVoteResponse) and event.vote_granted and event.requested_term == before.term + 1:
+                self._pre_votes.add(event.sender)
+        if state.vote == self.id and state.term > before.term and not asked_to:
+            granted = is_quorum(state.configuration, [self.id, *self._pre_votes])
+            _demand(
+                "I15", granted, self.id, f"begins term {state.term} with pre-votes of {sorted(self._pre_votes)} (F18)"
+            )
+        if isinstance(role, PreCandidate | Candidate) and role is not before.role:
+            self._pre_votes.clear()
+            _demand(
+                "I25", self._random.draws > self._draws, self.id, "attempts an election at no time of its own (F14)"
+            )
+            led = isinstance(before.role, Leader) and state.term == before.term
+            _demand("I15", not led, self.id, f"leads term {state.term}, and stands for election (F20)")
+        self._draws = self._random.draws
+
+    def _check_term(self, before: Before, state: State) -> None:
+        """I28: a term comes from a message, or is one more than what was known, for an election of one's own."""
+        if state.term == before.term:
+            return
+        terms: list[int] = [event.term for event in self._events if isinstance(event, MESSAGE_TYPES)]
+        known = max([before.term, *terms])
+        _demand("I28", state.term <= known + 1, self.id, f"is in term {state.term}, and has heard of {known} at most")
+        own = state.vote == self.id
+        _demand("I28", state.term <= known or own, self.id, f"goes on to term {state.term} without an election")
+
+    def _check_notices(self, state: State, output: Output) -> None:
+        """The application is told of each change of role and leader, and the last notice is how it is (F104, F105)."""
+        for notice in output.notices:
+            if isinstance(notice, RoleChanged):
+                self._role, self._term = notice.role, notice.term
+            elif isinstance(notice, LeaderChanged):
+                self._leader = notice.leader
+        told, true = (self._role, self._term, self._leader), (state.role.name, state.term, state.role.leader)
+        if (told != true and told[1:] != (true[1], true[2])) or told[0] != true[0]:
+            raise InvariantViolation("I18", f"{self.id} tells the application that it is {told}, and is {true}")
+
+    def _follow_disk(self, before: Before, state: State, output: Output) -> None:
+        """I24: what is handed out to be applied is bounded (F125)."""
+        for event in self._events:
+            if isinstance(event, Persisted):
+                self._writes = [write for write in self._writes if write[0] > event.seq]
+            elif isinstance(event, Applied):
+                self._handed_out = [portion for portion in self._handed_out if portion[0] > event.index]
+        if output.write is not None:
+            self._writes.append((output.write.seq, before.now))
+        for portion in output.apply:
+            if isinstance(portion, Restore):
+                self._handed_out.clear()
+            else:
+                weight = sum(map(len, portion.entries[:-1]))
+                outstanding = weight + sum(weight for _, weight in self._handed_out)
+                most = state.config.max_apply_bytes
+                _demand("I24", outstanding < most, self.id, f"hands out {outstanding} bytes to apply, of {most}")
+                self._handed_out.append((portion.last, weight + len(portion.entries[-1])))
+
+    def _note_heard(self, before: Before, state: State) -> None:
+        for event in self._events:
+            if isinstance(event, FROM_LEADER[:3]) and (event.term, event.sender) == (state.term, state.role.leader):
+                self._heard = before.now
+            if isinstance(event, NEWS) and event.term == state.term:
+                self._contacts[event.sender] = before.now
+                if isinstance(event, HeartbeatResponse):
+                    self._rounds.clear()
+
+    # ------------------------------------------------- one question, one answer
+
+    def _check_question(self, before: Before, state: State, message: Message, output: Output) -> None:
+        term, sender = message.term, message.sender
+        if term < before.term:
+            told = [m for m in output.messages if m.to == sender and m.term >= before.term]
+            asked = isinstance(message, ASKS)
+            _demand("I25", bool(told) or not asked, self.id, f"does not tell {sender} of term {before.term} (F17)")
+        elif term > before.term and not isinstance(message, PreVote | RequestVote):
+            _demand("I25", state.term >= term, self.id, f"ignores term {term} of {message!r} (F24)")
+        if isinstance(message, PreVote):
+            self._check_pre_vote(before, state, message, output)
+        elif isinstance(message, RequestVote):
+            self._check_request_vote(before, state, message)
+        elif state.vote not in (before.vote, None, self.id):
+            raise InvariantViolation("I8", f"{self.id} votes for {state.vote}, who did not ask")
+
+    def _is_free(self, before: Before, state: State, slack: float) -> bool:
+        """Whether it is known to hear no leader, and that no vote of an earlier life can bind it."""
+        return before.now >= max(self._silent_until, self._heard + self._silence(state)) + slack
+
+    def _check_pre_vote(self, before: Before, state: State, message: PreVote, output: Output) -> None:
+        """Thesis 9.6, faults F15, F19, F22, F141."""
+        answers = [m for m in output.messages if isinstance(m, PreVoteResponse) and m.to == message.sender]
+        _demand("I25", len(answers) == 1, self.id, f"does not answer {message!r}")
+        _demand("I25", answers[0].requested_term == message.term, self.id, f"answers {message!r} for another term")
+        if before.now < before.deadline and not isinstance(before.role, Leader):
+            same = (state.term, state.vote, state.role) == (before.term, before.vote, before.role)
+            _demand("I15", same, self.id, f"is changed by {message!r} (F15)")
+        unbound = message.term > before.term or before.vote == message.sender
+        unbound = unbound or (before.vote is None and before.leader is None)
+        right = unbound and (message.last_log_term, message.last_log_index) >= before.end
+        right = right and message.term >= before.term
+        if answers[0].vote_granted:
+            _demand("I15", right and self._is_free(before, state, -1e-6), self.id, f"grants {message!r}")
+        elif right and not isinstance(before.role, Leader):
+            _demand("I25", not self._is_free(before, state, 1e-6), self.id, f"refuses {message!r}, without a reason")
+
+    def _check_request_vote(self, before: Before, state: State, message: RequestVote) -> None:
+        """Paper 5.4.1, thesis 4.2.3, faults F5, F7, F13, F100 of the lease, F137, F141."""
+        known = message.term == before.term
+        unbound = message.term > before.term or (known and before.vote in (None, message.sender))
+        right = unbound and (message.last_log_term, message.last_log_index) >= before.end
+        new = (state.term, state.vote) == (message.term, message.sender) != (before.term, before.vote)
+        free = self._is_free(before, state, -1e-6)
+        if new:
+            _demand("I4", right, self.id, f"votes for {message!r}, with a log that ends with {before.end}")
+            _demand("I22", free or message.transfer, self.id, f"votes for {message!r} while it is bound to a leader")
+            _demand("I22", before.now >= self._silent_until - 1e-6, self.id, f"votes for {message!r} too early (F137)")
+        elif right and not isinstance(before.role, Leader) and not (known and before.leader is not None):
+            voted = state.vote == message.sender and state.term == message.term
+            may = self._is_free(before, state, 1e-6) or (message.transfer and before.now >= self._silent_until + 1e-6)
+            _demand("I25", voted or not may, self.id, f"does not vote for {message!r}, without a reason")
+
+    def _check_timer(self, before: Before, state: State, message: Message) -> None:
+        """Thesis 3.4: who hears no leader and gives no vote waits no longer than before (F13)."""
+        role = state.role
+        if not isinstance(role, Follower) or role is not before.role or state.configuration is not before.configuration:
+            return
+        if role.deadline <= before.deadline or before.now >= before.deadline:
+            return
+        led = isinstance(message, FROM_LEADER) and message.sender == role.leader
+        voted = isinstance(message, RequestVote) and state.vote == message.sender
+        _demand("I25", led or voted, self.id, f"waits longer for a leader because of {message!r}")
+
+    # -------------------------------------------------------- by role, each step
+
+    def _check_standing(self, before: Before, state: State) -> None:
+        """Who may lead stands for election in time, as long as it hears nobody; and counts its own vote (F12)."""
+        role = state.role
+        if isinstance(role, Leader) or not self._may_stand(state):
+            return
+        longest = 2 * self._silence(state) + SLACK
+        _demand("I25", role.deadline - before.now <= longest, self.id, f"waits for {role.deadline - before.now} s")
+        if not isinstance(role, Follower) and (role.name == "pre_candidate" or role.asked):
+            _demand("I25", role.votes.get(self.id) is True, self.id, "does not vote for itself (F12)")
+
+    def _may_stand(self, state: State) -> bool:
+        """A voter of the newest configuration, or of one from the newest committed one on (thesis 4.2.2)."""
+        configurations, own = state.log.configurations, state.config.incarnation
+        known = [configurations.newest]
+        if configurations.index > state.log.commit:
+            known += configurations.since(state.log.commit)
+        voters = [voter for one in known for voter in (*one.voters, *one.outgoing)]
+        return any(voter.id == self.id and own in ("", voter.incarnation) for voter in voters)
+
+    def _check_leader(self, before: Before, state: State, leader: Leader, output: Output) -> None:
+        now, timeout = before.now, state.config.election_timeout
+        members = [member.id for member in state.configuration.members if member.id != self.id]
+        if not isinstance(before.role, Leader) or before.term != state.term:
+            self._since = self._voters_since = now
+            self._contacts, self._sent = {}, dict.fromkeys(members, now)
+            first = state.log.slice(before.end[1] + 1, before.end[1] + 1)
+            _demand("I16", first == [NO_OP], self.id, f"leads, and begins with {first!r} (F48)")
+        if state.configuration is not before.configuration:
+            self._voters_since = now
+        self._check_beats(now, state, members, output)
+        alive = [self.id, *(peer for peer, time in self._contacts.items() if now < time + 2 * timeout + SLACK)]
+        if now > self._voters_since + 2 * timeout + SLACK:
+            text = f"leads on, and has heard only {alive} lately (F21)"
+            _demand("I25", is_quorum(state.configuration, alive), self.id, text)
+        if self._writes and now > self._writes[0][1] + timeout + SLACK:
+            raise InvariantViolation("I25", f"{self.id} leads on, though its disk stalls (F118)")
+
+    def _check_beats(self, now: float, state: State, members: Sequence[str], output: Output) -> None:
+        """Every member hears of its leader in time, and not more often than there is a reason for (I25, I26)."""
+        interval = state.config.heartbeat_interval
+        beats: Mapping[str, int] = {}
+        for message in output.messages:
+            if isinstance(message, FROM_LEADER):
+                self._sent[message.to] = now
+            if isinstance(message, Heartbeat):
+                beats = {**beats, message.to: beats.get(message.to, 0) + 1}
+        if beats and not is_quorum(state.configuration, [self.id]):
+            self._rounds = [time for time in self._rounds if time > now - 0.9 * interval]
+            self._rounds += [now] * max(beats.values())
+            text = f"begins {len(self._rounds)} rounds of heartbeats at once, none of them answered"
+            _demand("I26", len(self._rounds) <= 2, self.id, text)
+        for peer in members:
+            late = now - self._sent.setdefault(peer, now)
+            _demand("I25", late <= interval + SLACK, self.id, f"leads, and has sent {peer} nothing for {late:.3f} s")
