@@ -3,6 +3,9 @@
 Law: *after every step of every node everything that must hold is checked, and every answer must be true.*
 """
 
+from collections import Counter
+from collections.abc import Callable
+
 from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, Raft
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
@@ -15,6 +18,7 @@ from rafty_core.simulation.network import Network, corrupted
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
+from rafty_core.simulation.points import points_of
 from rafty_core.simulation.world import World
 
 
@@ -34,6 +38,12 @@ class Cluster:
         self.network = Network(self.world, options, self)
         members = options.members(ids)
         self.nodes = {node_id: SimulatedNode(self, node_id, members) for node_id in ids}
+        self.cells: Counter[tuple[str, str]] = Counter()
+        """How often which role was told what, as the first event of a step."""
+        self.points: Counter[str] = Counter()
+        """How often each named point was reached."""
+        self.strike_at: Callable[[SimulatedNode, str], None] | None = None
+        """What the nemesis does at a named point."""
         self._born = 0
 
     @property
@@ -79,6 +89,14 @@ class Cluster:
         token, commands = self.clients.request(node.id)
         node.receive(Propose(token, commands))
         return token
+
+    def reached(self, node: SimulatedNode, raft: Raft, output: Output) -> None:
+        """A step is done and checked, and nothing of it has left yet: look at the named points that it reached."""
+        before = node.contracts.last
+        for point in points_of(before, state_of(raft), output) if before is not None else ():
+            self.points[point] += 1
+            if self.strike_at is not None:
+                self.strike_at(node, point)
 
     # ------------------------------------------------------------------- checks
 

@@ -73,6 +73,8 @@ class Before:
     end: tuple[int, int]
     """Term and index of the last entry."""
     configuration: Configuration
+    configuration_index: int
+    commit: int
     violations: int
 
 
@@ -84,8 +86,9 @@ class Contracts:
         self._random, self._draws = chance, chance.draws
         self._pre_votes: set[str] = set()
         self.id = state.id
-        self._silent_until = now + self._silence(state) if term > 0 else now  # F137
+        self._silent_until = now + self._silence(state) - 1e-6 if term > 0 else now  # F137
         self._heard = -1e9  # when this node obeyed a leader last
+        self._perhaps_heard = -1e9  # when it may have, in the midst of a step
         self._role, self._term, self._leader = "follower", term, state.role.leader  # as the notices say
         self._since = self._voters_since = now
         self._contacts: dict[str, float] = {}
@@ -93,7 +96,8 @@ class Contracts:
         self._rounds: list[float] = []  # begun since any follower answered one
         self._writes: list[tuple[int, float]] = []
         self._handed_out: list[tuple[int, int]] = []
-        self._before: Before | None = None
+        self.last: Before | None = None
+        """What this node was before its last step."""
         self._events: Sequence[Event] = ()
 
     @staticmethod
@@ -107,12 +111,14 @@ class Contracts:
         role = state.role
         deadline = role.deadline if not isinstance(role, Leader) else 0.0
         end = (state.log.term(state.log.last_index), state.log.last_index)
-        facts = (role.leader, deadline, state.term, state.vote, end, state.configuration, state.violations)
-        self._before, self._events = Before(now, role, *facts), events
+        log = state.log
+        facts = (role.leader, deadline, state.term, state.vote, end, log.configurations.newest)
+        more = (log.configurations.index, log.commit, state.violations)
+        self.last, self._events = Before(now, role, *facts, *more), events
 
     def after(self, raft: Raft, output: Output) -> None:
         """Check what the step did. Raises `InvariantViolation`."""
-        before, state, events = self._before, state_of(raft), self._events
+        before, state, events = self.last, state_of(raft), self._events
         if before is None:
             return
         self._follow_disk(before, state, output)
@@ -197,8 +203,10 @@ class Contracts:
 
     def _note_heard(self, before: Before, state: State) -> None:
         for event in self._events:
-            if isinstance(event, FROM_LEADER[:3]) and (event.term, event.sender) == (state.term, state.role.leader):
-                self._heard = before.now
+            if isinstance(event, FROM_LEADER[:3]) and event.term >= before.term:
+                self._perhaps_heard = before.now + 1e-6
+                if (event.term, event.sender) == (state.term, state.role.leader):
+                    self._heard = before.now - 1e-6
             if isinstance(event, NEWS) and event.term == state.term:
                 self._contacts[event.sender] = before.now
                 if isinstance(event, HeartbeatResponse):
@@ -221,9 +229,9 @@ class Contracts:
         elif state.vote not in (before.vote, None, self.id):
             raise InvariantViolation("I8", f"{self.id} votes for {state.vote}, who did not ask")
 
-    def _is_free(self, before: Before, state: State, slack: float) -> bool:
-        """Whether it is known to hear no leader, and that no vote of an earlier life can bind it."""
-        return before.now >= max(self._silent_until, self._heard + self._silence(state)) + slack
+    def _is_free(self, before: Before, state: State, heard: float) -> bool:
+        """Whether it hears no leader, and no vote of an earlier life can bind it."""
+        return before.now >= max(self._silent_until, heard + self._silence(state))
 
     def _check_pre_vote(self, before: Before, state: State, message: PreVote, output: Output) -> None:
         """Thesis 9.6, faults F15, F19, F22, F141."""
@@ -238,9 +246,14 @@ class Contracts:
         right = unbound and (message.last_log_term, message.last_log_index) >= before.end
         right = right and message.term >= before.term
         if answers[0].vote_granted:
-            _demand("I15", right and self._is_free(before, state, -1e-6), self.id, f"grants {message!r}")
+            _demand("I15", right and self._is_free(before, state, self._heard), self.id, f"grants {message!r}")
         elif right and not isinstance(before.role, Leader):
-            _demand("I25", not self._is_free(before, state, 1e-6), self.id, f"refuses {message!r}, without a reason")
+            _demand(
+                "I25",
+                not self._is_free(before, state, self._perhaps_heard),
+                self.id,
+                f"refuses {message!r}, without a reason",
+            )
 
     def _check_request_vote(self, before: Before, state: State, message: RequestVote) -> None:
         """Paper 5.4.1, thesis 4.2.3, faults F5, F7, F13, F100 of the lease, F137, F141."""
@@ -248,14 +261,16 @@ class Contracts:
         unbound = message.term > before.term or (known and before.vote in (None, message.sender))
         right = unbound and (message.last_log_term, message.last_log_index) >= before.end
         new = (state.term, state.vote) == (message.term, message.sender) != (before.term, before.vote)
-        free = self._is_free(before, state, -1e-6)
+        free = self._is_free(before, state, self._heard)
         if new:
             _demand("I4", right, self.id, f"votes for {message!r}, with a log that ends with {before.end}")
             _demand("I22", free or message.transfer, self.id, f"votes for {message!r} while it is bound to a leader")
-            _demand("I22", before.now >= self._silent_until - 1e-6, self.id, f"votes for {message!r} too early (F137)")
+            _demand("I22", before.now >= self._silent_until, self.id, f"votes for {message!r} too early (F137)")
         elif right and not isinstance(before.role, Leader) and not (known and before.leader is not None):
             voted = state.vote == message.sender and state.term == message.term
-            may = self._is_free(before, state, 1e-6) or (message.transfer and before.now >= self._silent_until + 1e-6)
+            may = self._is_free(before, state, self._perhaps_heard) or (
+                message.transfer and before.now >= self._silent_until + 2e-6
+            )
             _demand("I25", voted or not may, self.id, f"does not vote for {message!r}, without a reason")
 
     def _check_timer(self, before: Before, state: State, message: Message) -> None:

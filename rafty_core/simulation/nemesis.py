@@ -4,12 +4,17 @@ Law: *every fault is drawn from the seed, lasts a while, and can be undone at on
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from rafty_core import Campaign
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
+from rafty_core.simulation.points import POINTS
+
+MOST_STRIKES_AT_POINTS = 40
+"""So many strikes at named points a run has at most: a cluster must also get on."""
 
 LONGEST_LOG = 300
 """Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
@@ -25,10 +30,14 @@ class Nemesis:
         self.strikes = 0
         """How many strikes there were: what goes wrong, what a client or an administrator does. Each has its number."""
         self._rhythm = random.Random(f"rhythm {cluster.options.seed}")
+        self._churn = Churn(self)
+        self._focus = {point for point in POINTS if self._rhythm.random() < 0.3}
+        self._left = MOST_STRIKES_AT_POINTS
+        cluster.strike_at = self._strike_at
 
     def start(self) -> None:
         """Begin to break things, and let clients propose."""
-        options, churn = self.cluster.options, Churn(self)
+        options, churn = self.cluster.options, self._churn
         for interval, action in (
             (options.fault_interval, self._break_something),
             (options.proposal_interval, self._propose),
@@ -81,7 +90,7 @@ class Nemesis:
         self.strikes += 1
         if self.strikes in self.cluster.options.skipped:
             return
-        self.world.note("nemesis", f"strikes ({self.strikes}):", action.__name__.strip("_"))
+        self.world.note("nemesis", f"strikes ({self.strikes}):", getattr(action, "__name__", "at a point").strip("_"))
         others = self.world.random
         self.world.random = random.Random(f"strike {self.cluster.options.seed} {self.strikes}")
         try:
@@ -118,6 +127,106 @@ class Nemesis:
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
         return self.world.random.choice(leaders if leaders and self.world.chance(0.4) else nodes)
+
+    # ------------------------------------------------------------ at a point
+
+    def _strike_at(self, node: SimulatedNode, point: str) -> None:
+        """A step of this node has just reached a named point, and nothing of it has left yet."""
+        if self.stopped or self._left == 0 or point not in self._focus:
+            return
+        if self._rhythm.random() < self.cluster.options.striking:
+            self._left -= 1
+            self._strike(partial(self._strike_node, node, point, self._rhythm.random()))
+
+    def _strike_node(self, node: SimulatedNode, point: str, draw: float) -> None:
+        """Strike it down at once, a moment later, or leave it alive and cut off, or do to it what a client might."""
+        kinds: Sequence[Callable[[SimulatedNode], None]] = (
+            self.crash_one,
+            self._crash_soon,
+            self._crash_soon,
+            self._cut_off,
+            self._cut_off,
+            self._divide_from,
+            self._freeze,
+            self._press,
+            self._hand_over,
+            self._change_something,
+            self._let_other_campaign,
+            self._snapshot_here,
+            self._repeat_to,
+            self._stall_disk,
+        )
+        kind = kinds[int(draw * len(kinds))]
+        self.world.note(node.id, f"is struck as it {point}:", getattr(kind, "__name__", "").strip("_"))
+        kind(node)
+
+    def _crash_soon(self, node: SimulatedNode) -> None:
+        """What left with this step is on its way, what it writes may be on the disk or not."""
+        delay = self.world.random.choice((0.0, 0.0, 0.001, 0.02)) * self.world.random.uniform(0.5, 1.5)
+        self.world.after(delay, lambda: None if self.stopped else self.crash_one(node))
+
+    def _cut_off(self, node: SimulatedNode) -> None:
+        both = self.world.chance(0.5)
+        deaf = both or self.world.chance(0.5)
+        self.isolate(node, deaf=deaf, mute=both or not deaf)
+        self._undo_later(0.3, 2.0, self._heal)
+
+    def _divide_from(self, node: SimulatedNode) -> None:
+        """It keeps one neighbour, in one direction or both."""
+        others = [other for other in self.cluster.nodes if other != node.id]
+        if not others:
+            return
+        friend = self.world.random.choice(others)
+        self.world.note(node.id, "is left with", friend)
+        for one in (node.id, friend):
+            for other in others:
+                if other not in (node.id, friend):
+                    self.cluster.network.blocked[one, other] = None
+                    if self.world.chance(0.7):
+                        self.cluster.network.blocked[other, one] = None
+        self._undo_later(0.3, 2.0, self._heal)
+
+    def _freeze(self, node: SimulatedNode) -> None:
+        if not node.paused:
+            node.pause(True)
+            self._undo_later(0.05, 1.5, lambda: node.pause(False) if node.paused else None)
+
+    def _press(self, node: SimulatedNode) -> None:
+        """Clients come to this node, all at once."""
+        for _ in range(self.world.random.randint(1, 6)):
+            if self.world.chance(0.5) and node.raft is not None and node.raft.status().last_index < LONGEST_LOG:
+                self.cluster.propose(node)
+            else:
+                self.cluster.calls.read(node, self.world.random.choice(("linearizable", "lease", "at_least")))
+
+    def _hand_over(self, node: SimulatedNode) -> None:
+        leaders = self.cluster.leaders
+        if leaders:
+            timeout = self.world.random.choice((0.0, 0.1))
+            self.cluster.calls.transfer(self.world.random.choice(leaders), node.id, timeout)
+
+    def _change_something(self, node: SimulatedNode) -> None:
+        if self.cluster.options.churn_interval:
+            self._churn.change()
+
+    def _let_other_campaign(self, node: SimulatedNode) -> None:
+        others = [other for other in self.cluster.live if other is not node]
+        if others:
+            self.world.random.choice(others).receive(Campaign())
+
+    def _snapshot_here(self, node: SimulatedNode) -> None:
+        if node.raft is not None and self.cluster.options.snapshot_interval:
+            node.snapshots.take(node.raft)
+
+    def _repeat_to(self, node: SimulatedNode) -> None:
+        """What was said to this node before is said again, now or in its next life."""
+        if self.world.chance(0.5):
+            self.crash_one(node)
+        self.cluster.network.repeat_to(node.id)
+
+    def _stall_disk(self, node: SimulatedNode) -> None:
+        node.disk.slowness = 100.0
+        self._undo_later(0.3, 1.0, lambda: self._speed_up(node))
 
     # ---------------------------------------------------------------- faults
 

@@ -32,6 +32,7 @@ class Network:
         self._cluster = cluster
         self._remembered: list[tuple[Message, str]] = []
         self._requests: deque[tuple[Message, str]] = deque(maxlen=30)
+        self._newest: deque[tuple[Message, str]] = deque(maxlen=60)
 
     def send(self, message: Message) -> bool:
         """Let the message arrive never, once or twice. Returns False if it was dropped."""
@@ -55,6 +56,12 @@ class Network:
         for message, names in self._requests:
             self._travel(message, names, self.world.random.uniform(0, 0.7))
 
+    def repeat_to(self, node: str) -> None:
+        """Send some of the newest messages to this node once more, over the next moments."""
+        for message, names in list(self._newest):
+            if message.to == node and self.world.chance(0.7):
+                self._travel(message, names, self.world.random.choice((0.0, 0.02, 0.5)) * self.world.random.random())
+
     def _names(self, message: Message) -> str:
         """The incarnations of sender and receiver as they are now."""
         nodes = (self._cluster.nodes.get(name) for name in (message.sender, message.to))
@@ -62,6 +69,7 @@ class Network:
 
     def _remember(self, message: Message, names: str) -> None:
         """Keep some messages for ever, to send them again when nobody expects them."""
+        self._newest.append((message, names))
         if isinstance(message, ForwardedProposal):
             self._requests.append((message, names))
         if not self.options.replaying:

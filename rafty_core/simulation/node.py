@@ -164,10 +164,14 @@ class SimulatedNode:
         self.world.steps += 1
         now = self.clock
         self.contracts.before(raft, now, events)
+        if events:
+            self.cluster.cells[type(state_of(raft).role).__name__, type(events[0]).__name__] += 1
         output = raft.step(now, *events)
         self.cluster.check(self, raft, output)
         self.contracts.after(raft, output)
-        self.carry_out(output)
+        self.cluster.reached(self, raft, output)
+        if self.raft is raft:  # nothing has struck it down before anything left
+            self.carry_out(output)
 
     def carry_out(self, output: Output) -> None:
         """The driver's four rules."""

@@ -18,6 +18,7 @@ class Options:
 
     trailing   the most entries kept in the log behind a snapshot that is taken
     machine    what a state machine has when its node starts: the state "from the snapshot", "from nothing", or its own
+    striking   how likely the nemesis strikes where a node reaches one of the named points that it waits for
     gathering  how likely all events that wait are told to the core in one step, instead of one by one
     lingering  how likely a removed node talks on, instead of being shut down
     skipped    numbers of strikes of the nemesis that are left out: a shrunken story
@@ -39,6 +40,7 @@ class Options:
     reporting: float
     gathering: float
     fault_interval: float
+    striking: float
     proposal_interval: float
     clock_drift: float
     with_results: bool
@@ -83,6 +85,7 @@ class Options:
             reporting=draw.choice((0, 0.5, 1)),
             gathering=draw.choice((0, 0.5, 1)),
             fault_interval=draw.choice((0.2, 0.7, 1.5, 3.0)),
+            striking=draw.choice((0, 0.02, 0.1, 0.4)),
             proposal_interval=draw.choice((0.02, 0.1, 0.3)),
             clock_drift=draw.choice((0, 0, 0.01, 0.1)),
             with_results=draw.random() < 0.8,

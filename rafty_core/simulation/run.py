@@ -38,6 +38,8 @@ class Report:
     fates: dict[str, int]
     calls: dict[str, int]
     configurations: int
+    points: dict[str, int]
+    cells: dict[tuple[str, str], int]
     digest: str
 
 
@@ -70,6 +72,8 @@ def run(
         dict(Counter(clients.fates.values())),
         dict(Counter(f"{token.rstrip('0123456789')} {fate}" for token, fate in cluster.calls.fates.items())),
         len(cluster.invariants.ghost.configurations),
+        dict(cluster.points),
+        dict(cluster.cells),
         digest.hexdigest() if digest else "",
     )
 
