@@ -112,8 +112,9 @@ class Cluster:
                 self.clients.answered(node.id, answer, self.options.with_results)
             else:
                 self.calls.answered(node, answer)
-        if not raft.deadline > node.clock:
-            raise InvariantViolation("I25", f"{node.id} asks to be called again at once, at {raft.deadline}")
+        node.deadline = raft.deadline
+        if not node.deadline > node.clock:
+            raise InvariantViolation("I25", f"{node.id} asks to be called again at once, at {node.deadline}")
         if self.options.lease:
             self._check_leases()
 

@@ -48,6 +48,7 @@ class SimulatedNode:
         self.snapshots = Snapshots(self)
         self.raft: Raft | None = None
         self.boot = 0
+        self.deadline = float("inf")  # as of the last step
         self.paused = self.gone = False
         self.slowness = 1.0
         self.machine = MachineState()
@@ -88,6 +89,7 @@ class SimulatedNode:
         config = self.options.config(self.id, self.boot, self.incarnation)
         self.raft = Raft(config, stable, random=chance, now=self.clock, applied=applied)
         self.world.note(self.id, "starts", self.boot)
+        self.deadline = self.raft.deadline
         self.cluster.invariants.started(self.raft, stable)
         self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
         self._new = True
@@ -145,7 +147,7 @@ class SimulatedNode:
         self._wake_at = float("inf")
         if self.paused:
             return
-        if self._inbox or self._new or self.clock >= self.raft.deadline:
+        if self._inbox or self._new or self.clock >= self.deadline:
             self._step(self.raft)
         if self.raft is not None:
             self._set_timer()
@@ -153,8 +155,8 @@ class SimulatedNode:
                 self._wake_after(self.world.random.uniform(0, 0.0002) * self.slowness)
 
     def _set_timer(self) -> None:
-        if self.raft is not None and self.raft.deadline < float("inf"):
-            self._wake_after(max(0.0, (self.raft.deadline - self.clock) / self._rate) + GRAIN)
+        if self.deadline < float("inf"):
+            self._wake_after(max(0.0, (self.deadline - self.clock) / self._rate) + GRAIN)
 
     def _step(self, raft: Raft) -> None:
         count = len(self._inbox) if self.world.chance(self.options.gathering) else 1

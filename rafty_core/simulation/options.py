@@ -72,7 +72,7 @@ class Options:
         return cls(
             seed=seed,
             size=draw.choice((1, 2, 3, 3, 3, 3, 4, 5, 5, 5)) if size is None else size,
-            duration=draw.uniform(5, 25),
+            duration=draw.uniform(3, 18),
             latency=draw.choice((0.001, 0.01, 0.03)),
             sync_time=draw.choice((0.0, 0.002, 0.02, 0.1)),
             apply_time=draw.choice((0.0, 0.002, 0.05)),

@@ -6,7 +6,7 @@ A point is what a step has just done, read off the node and off what leaves it. 
 nemesis strikes at some of them; a campaign counts all, and one that is never reached is a failure of the campaign.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rafty_core.messages import (
     AppendEntries,
@@ -24,27 +24,6 @@ from rafty_core.simulation.contracts import Before
 from rafty_core.state import State
 
 Point = Callable[[Before, State, Output], bool]
-
-
-def _sends(kind: type, **having: object) -> Point:
-    """A message of this kind leaves, with these values in it."""
-
-    def sends(before: Before, state: State, output: Output) -> bool:
-        return any(
-            type(message) is kind and all(getattr(message, name) == value for name, value in having.items())
-            for message in output.messages
-        )
-
-    return sends
-
-
-def _answers(kind: type, failed: bool) -> Point:
-    """An answer of this kind is given, a good one or a bad one."""
-
-    def answers(before: Before, state: State, output: Output) -> bool:
-        return any(type(answer) is kind and (answer.error is not None) == failed for answer in output.answers)
-
-    return answers
 
 
 def _becomes(*roles: type) -> Point:
@@ -111,47 +90,79 @@ def _compacts(before: Before, state: State, output: Output) -> bool:
     return output.write is not None and output.write.compact_to > 0 and not output.write.installs
 
 
-POINTS: Mapping[str, Point] = {
+SENDING: Mapping[type, tuple[str, str | None]] = {
+    RequestVoteResponse: ("granted a vote", "vote_granted"),
+    TimeoutNow: ("tells another to campaign", None),
+    AppendEntries: ("sends entries", None),
+    AppendEntriesResponse: ("acknowledges", "success"),
+    ForwardedProposal: ("forwards a proposal", None),
+    ReadIndexRequest: ("asks for a read index", None),
+    ReadIndexResponse: ("confirms a read index", None),
+    InstallSnapshot: ("offers a snapshot", None),
+}
+"""Points at which a message of this kind leaves, and what must be true of it."""
+
+ANSWERING: Mapping[type, tuple[str, str]] = {
+    ProposalAnswer: ("answers a proposal", "refuses a proposal"),
+    MembershipAnswer: ("answers a change", "refuses a change"),
+    ReadAnswer: ("serves a read", "refuses a read"),
+}
+"""Points at which the application is answered, well or badly."""
+
+CHANGING: Mapping[str, Point] = {
     "asks for pre-votes": _becomes(PreCandidate),
     "stands for election": _becomes(Candidate),
     "leads": _becomes(Leader),  # and has appended the no-op
     "steps down": _steps_down,
     "votes": _votes,
-    "granted a vote": _sends(RequestVoteResponse, vote_granted=True),
-    "tells another to campaign": _sends(TimeoutNow),
     "appends": _appends,
-    "sends entries": _sends(AppendEntries),
-    "acknowledges": _sends(AppendEntriesResponse, success=True),
-    "refuses an append": _sends(AppendEntriesResponse, success=False),
     "truncates": _truncates,
-    "commits": _commits,
-    "commits in its term": _commits_in_its_term,
-    "forwards a proposal": _sends(ForwardedProposal),
-    "answers a proposal": _answers(ProposalAnswer, failed=False),
-    "refuses a proposal": _answers(ProposalAnswer, failed=True),
     "adds a learner": _adds_a_learner,
     "enters joint": _enters_joint,
-    "commits joint": _commits_joint,
     "leaves joint": _leaves_joint,
     "takes a configuration back": _takes_a_configuration_back,
-    "answers a change": _answers(MembershipAnswer, failed=False),
-    "is told that it was removed": lambda before, state, output: any(
-        isinstance(notice, Removed) for notice in output.notices
-    ),
-    "asks for a read index": _sends(ReadIndexRequest),
-    "confirms a read index": _sends(ReadIndexResponse),
-    "serves a read": _answers(ReadAnswer, failed=False),
-    "offers a snapshot": _sends(InstallSnapshot),
-    "begins to fetch": lambda before, state, output: output.fetch is not None,
     "installs a snapshot": _installs,
     "compacts": _compacts,
-    "restores its machine": lambda before, state, output: any(isinstance(item, Restore) for item in output.apply),
 }
+"""Points that a step reaches only if it writes."""
+
+OTHER: Mapping[str, Point] = {
+    "commits": _commits,
+    "commits in its term": _commits_in_its_term,
+    "commits joint": _commits_joint,
+    "is told that it was removed": lambda before, state, output: any(type(one) is Removed for one in output.notices),
+    "begins to fetch": lambda before, state, output: output.fetch is not None,
+    "restores its machine": lambda before, state, output: any(type(item) is Restore for item in output.apply),
+}
+
+REFUSES = "refuses an append"
+
+POINTS: Sequence[str] = (
+    *CHANGING,
+    *OTHER,
+    *(name for name, _ in SENDING.values()),
+    REFUSES,
+    *(name for names in ANSWERING.values() for name in names),
+)
+"""All named points."""
 
 
 def points_of(before: Before, state: State, output: Output) -> list[str]:
     """The named points that this step has reached."""
-    quiet = output.write is None and not output.answers and not output.apply and not output.notices
-    if quiet and not output.messages and output.fetch is None and state.role is before.role:
-        return []
-    return [name for name, reached in POINTS.items() if reached(before, state, output)]
+    reached: dict[str, None] = {}
+    for message in output.messages:
+        name, condition = SENDING.get(type(message), (None, None))
+        if name is not None and (condition is None or getattr(message, condition)):
+            reached[name] = None
+        elif name == "acknowledges":
+            reached[REFUSES] = None
+    for answer in output.answers:
+        good, bad = ANSWERING.get(type(answer), ("", ""))
+        if good:
+            reached[bad if answer.error is not None else good] = None
+    changing = output.write is not None or state.role is not before.role
+    if changing:
+        reached.update((name, None) for name, point in CHANGING.items() if point(before, state, output))
+    if state.log.commit > before.commit or output.apply or output.notices or output.fetch is not None:
+        reached.update((name, None) for name, point in OTHER.items() if point(before, state, output))
+    return list(reached)

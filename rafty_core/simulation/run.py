@@ -33,6 +33,7 @@ class Report:
 
     seed: int
     steps: int
+    events: int
     terms: int
     committed: int
     fates: dict[str, int]
@@ -67,6 +68,7 @@ def run(
     return Report(
         seed,
         cluster.world.steps,
+        cluster.world.events,
         len(cluster.invariants.leaders),
         len(cluster.invariants.committed),
         dict(Counter(clients.fates.values())),
@@ -97,7 +99,7 @@ def main(parts: Parts = SIMULATED, program: str = REPLAY) -> int:
     parser.add_argument("--keep-going", action="store_true", help="search on after a failure")
     options = parser.parse_args()
     first, _, last = (options.seeds or f"{options.seed}:{(options.seed or 0) + 1}").partition(":")
-    began, steps, failures = time.perf_counter(), 0, []
+    began, steps, events, failures = time.perf_counter(), 0, 0, []
     for seed in range(int(first), int(last)):
         try:
             report = run(seed, parts, size=options.size, keep=options.events, with_digest=options.seed is not None)
@@ -108,11 +110,11 @@ def main(parts: Parts = SIMULATED, program: str = REPLAY) -> int:
             if not options.keep_going:
                 break
         else:
-            steps += report.steps
+            steps, events = steps + report.steps, events + report.events
             if options.seed is not None:
                 print(report)
     seconds = time.perf_counter() - began
-    print(f"{steps} steps in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
+    print(f"{events} events, {steps} of them steps, in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
     return 1 if failures else 0
 
 

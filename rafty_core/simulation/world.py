@@ -12,7 +12,11 @@ from typing import Any
 
 
 class World:
-    """Runs actions in the order of their times. `trace` keeps the last events; `digest` all of them, if asked for."""
+    """Runs actions in the order of their times. `trace` keeps the last events; `digest` all of them, if asked for.
+
+    `events` counts the actions that were run: an arrival, a timer, a write that is done, a strike. `steps` counts the
+    steps of the core among them.
+    """
 
     def __init__(self, seed: int, keep: int = 40, with_digest: bool = False) -> None:
         self.time = 0.0
@@ -20,6 +24,7 @@ class World:
         self.trace: deque[tuple[float, str, str, Any]] = deque(maxlen=keep)
         self.digest = sha256() if with_digest else None
         self.steps = 0
+        self.events = 0
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._tie = 0
 
@@ -33,6 +38,7 @@ class World:
         heap = self._heap
         while heap and heap[0][0] <= time:
             self.time, _, action = heapq.heappop(heap)
+            self.events += 1
             action()
         self.time = time
 
