@@ -177,7 +177,7 @@ class Liveness:
         def differing() -> bool:
             pictures = [node.raft.status() for node in self.core if node.raft is not None]
             ends = {(p.commit_index, p.applied_index, p.last_index, p.durable_index, p.term) for p in pictures}
-            return len(ends) != 1 or pictures[0].commit_index != pictures[0].last_index
+            return len(ends) != 1 or pictures[0].applied_index != pictures[0].last_index
 
         self._expect(self.world.run_while(differing, 5), "I25", "the logs of the core do not become equal")
         rafts = [node.raft for node in self.core if node.raft is not None]
