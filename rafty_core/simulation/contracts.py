@@ -21,6 +21,8 @@ from rafty_core.messages import (
     MESSAGE_TYPES,
     AppendEntries,
     AppendEntriesResponse,
+    ForwardedProposal,
+    ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
     InstallSnapshot,
@@ -85,11 +87,13 @@ class Contracts:
         state = state_of(raft)
         self._random, self._draws = chance, chance.draws
         self._pre_votes: set[str] = set()
+        self._requests: dict[str, tuple[int, int]] = {}  # the newest of each node that was forwarded to this one
         self.id = state.id
         self._silent_until = now + self._silence(state) - 1e-6 if term > 0 else now  # F137
         self._heard = -1e9  # when this node obeyed a leader last
         self._perhaps_heard = -1e9  # when it may have, in the midst of a step
         self._role, self._term, self._leader = "follower", term, state.role.leader  # as the notices say
+        self._longest_silence = self._silence(state)
         self._since = self._voters_since = now
         self._contacts: dict[str, float] = {}
         self._sent: dict[str, float] = {}
@@ -121,6 +125,7 @@ class Contracts:
         before, state, events = self.last, state_of(raft), self._events
         if before is None:
             return
+        self._longest_silence = max(self._longest_silence, self._silence(state))
         self._follow_disk(before, state, output)
         self._check_term(before, state)
         self._check_notices(state, output)
@@ -203,6 +208,9 @@ class Contracts:
 
     def _note_heard(self, before: Before, state: State) -> None:
         for event in self._events:
+            if isinstance(event, ForwardedProposal):
+                known = self._requests.get(event.sender, (0, 0))
+                self._requests[event.sender] = max(known, (event.boot, event.sequence))
             if isinstance(event, FROM_LEADER[:3]) and event.term >= before.term:
                 self._perhaps_heard = before.now + 1e-6
                 if (event.term, event.sender) == (state.term, state.role.leader):
@@ -226,8 +234,23 @@ class Contracts:
             self._check_pre_vote(before, state, message, output)
         elif isinstance(message, RequestVote):
             self._check_request_vote(before, state, message)
+        elif isinstance(message, ForwardedProposal):
+            self._check_forwarded(before, state, message, output)
         elif state.vote not in (before.vote, None, self.id):
             raise InvariantViolation("I8", f"{self.id} votes for {state.vote}, who did not ask")
+
+    def _check_forwarded(self, before: Before, state: State, message: ForwardedProposal, output: Output) -> None:
+        """A leader takes each request once or answers it, and nobody passes it on (faults F127, F139, F140)."""
+        passed_on = any(isinstance(m, ForwardedProposal) for m in output.messages)
+        _demand("I18", not passed_on, self.id, f"passes {message!r} on (F127)")
+        taken = state.log.last_index > before.end[1]
+        answered = any(isinstance(m, ForwardedProposalResponse) and m.to == message.sender for m in output.messages)
+        new = (message.boot, message.sequence) > self._requests.get(message.sender, (0, 0))
+        if new and state.configuration.member(message.sender) is not None:
+            text = f"neither takes nor answers {message!r} (F140)"
+            _demand("I25", taken or answered or not message.commands, self.id, text)
+        late = message.term != before.term
+        _demand("I18", not (taken and late), self.id, f"takes {message!r} in another term (F127)")
 
     def _is_free(self, before: Before, state: State, heard: float) -> bool:
         """Whether it hears no leader, and no vote of an earlier life can bind it."""
@@ -291,7 +314,7 @@ class Contracts:
         role = state.role
         if isinstance(role, Leader) or not self._may_stand(state):
             return
-        longest = 2 * self._silence(state) + SLACK
+        longest = 2 * self._longest_silence + SLACK
         _demand("I25", role.deadline - before.now <= longest, self.id, f"waits for {role.deadline - before.now} s")
         if not isinstance(role, Follower) and (role.name == "pre_candidate" or role.asked):
             _demand("I25", role.votes.get(self.id) is True, self.id, "does not vote for itself (F12)")

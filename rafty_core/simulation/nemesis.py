@@ -7,7 +7,17 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from rafty_core import Campaign
+from rafty_core import Campaign, PreVote, RequestVote
+from rafty_core.invariants import state_of
+from rafty_core.messages import (
+    MESSAGE_TYPES,
+    AppendEntriesResponse,
+    ForwardedProposal,
+    ForwardedProposalResponse,
+    HeartbeatResponse,
+    ReadIndexRequest,
+    ReadIndexResponse,
+)
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
@@ -155,6 +165,10 @@ class Nemesis:
             self._snapshot_here,
             self._repeat_to,
             self._stall_disk,
+            self._hold_back,
+            self._bounce,
+            self._relive,
+            self._ask_as_stranger,
         )
         kind = kinds[int(draw * len(kinds))]
         self.world.note(node.id, f"is struck as it {point}:", getattr(kind, "__name__", "").strip("_"))
@@ -223,6 +237,51 @@ class Nemesis:
         if self.world.chance(0.5):
             self.crash_one(node)
         self.cluster.network.repeat_to(node.id)
+
+    def _hold_back(self, node: SimulatedNode) -> None:
+        """Messages of one kind, from or to this node, take a while longer than all others."""
+        kind = self.world.random.choice(MESSAGE_TYPES)
+        self.cluster.network.hold(kind, node.id, self.world.random.uniform(0.1, 1.5))
+
+    def _bounce(self, node: SimulatedNode) -> None:
+        """Leadership goes from the leader to another and back, while something that was sent to it is on its way."""
+        leaders = self.cluster.leaders
+        others = [other.id for other in self.cluster.live if other not in leaders]
+        if not leaders or not others:
+            return
+        leader, other = self.world.random.choice(leaders), self.world.random.choice(others)
+        for kind in (ForwardedProposal, ReadIndexRequest, HeartbeatResponse, AppendEntriesResponse):
+            if self.world.chance(0.6):
+                self.cluster.network.hold(kind, leader.id, self.world.random.uniform(0.2, 0.8))
+        self.cluster.calls.transfer(leader, other, 0.0)
+        back = self.world.random.uniform(0.05, 0.4)
+
+        def go_back() -> None:
+            self.cluster.calls.transfer(self.cluster.nodes[other], leader.id, 0.0)
+
+        self._undo_later(back, back, go_back)
+
+    def _relive(self, node: SimulatedNode) -> None:
+        """It ends with open questions, and asks as many in its next life before the answers come (fault F140)."""
+        if node.raft is None:
+            return
+        longest = self.world.random.uniform(0.12, 0.4)
+        for kind in (ForwardedProposalResponse, ReadIndexResponse):
+            self.cluster.network.hold(kind, node.id, longest)
+        node.crash()
+        node.start()
+        for number in range(8):
+            self._undo_later(0.03 * number, 0.05 * number, lambda: self._press(node))
+
+    def _ask_as_stranger(self, node: SimulatedNode) -> None:
+        """Somebody whom this node's configuration does not name asks for its vote, as a newer one might (F141)."""
+        if node.raft is None:
+            return
+        picture = node.raft.status()
+        log = state_of(node.raft).log
+        end = (picture.last_index, log.term(picture.last_index))
+        node.receive(PreVote("stranger", node.id, picture.term + 1, *end))
+        node.receive(RequestVote("stranger", node.id, picture.term + 1, *end))
 
     def _stall_disk(self, node: SimulatedNode) -> None:
         node.disk.slowness = 100.0

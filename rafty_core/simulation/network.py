@@ -32,6 +32,7 @@ class Network:
         self._cluster = cluster
         self._remembered: list[tuple[Message, str]] = []
         self._requests: deque[tuple[Message, str]] = deque(maxlen=30)
+        self._held: dict[tuple[type[Message], str], float] = {}
         self._newest: deque[tuple[Message, str]] = deque(maxlen=60)
 
     def send(self, message: Message) -> bool:
@@ -47,14 +48,24 @@ class Network:
             delay = world.random.expovariate(1) * options.latency
             if world.chance(options.delaying):
                 delay += world.random.uniform(0, 2)
+            if self._held:
+                delay += self._wait_of(message)
             if not self._travel(message, names, delay):
                 return False
         return True
+
+    def _wait_of(self, message: Message) -> float:
+        ends = (self._held.get((type(message), name), 0.0) for name in (message.sender, message.to))
+        return max(0.0, max(ends) - self.world.time)
 
     def repeat_requests(self) -> None:
         """Send the newest forwarded proposals once more, over the next moments."""
         for message, names in self._requests:
             self._travel(message, names, self.world.random.uniform(0, 0.7))
+
+    def hold(self, kind: type[Message], node: str, seconds: float) -> None:
+        """Messages of this kind from or to this node arrive after so many seconds at the earliest."""
+        self._held[kind, node] = self.world.time + seconds
 
     def repeat_to(self, node: str) -> None:
         """Send some of the newest messages to this node once more, over the next moments."""

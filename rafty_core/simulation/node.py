@@ -3,12 +3,14 @@
 Law: *a driver has four rules*, and `SimulatedNode.carry_out` is nothing but them.
 """
 
+import random
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rafty_core import (
     Applied,
+    Config,
     Configuration,
     Event,
     Output,
@@ -18,10 +20,11 @@ from rafty_core import (
     Removed,
     Restore,
     Snapshot,
+    Stable,
     Write,
 )
 from rafty_core.entries import COMMAND
-from rafty_core.invariants import state_of
+from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts import Contracts, CountedRandom
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
@@ -87,6 +90,7 @@ class SimulatedNode:
         self.states = {self.machine.applied: self.machine}
         chance = CountedRandom(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
         config = self.options.config(self.id, self.boot, self.incarnation)
+        self._check_refusals(config, stable)
         self.raft = Raft(config, stable, random=chance, now=self.clock, applied=applied)
         self.world.note(self.id, "starts", self.boot)
         self.deadline = self.raft.deadline
@@ -94,6 +98,20 @@ class SimulatedNode:
         self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
         self._new = True
         self._wake_after(0.0)
+
+    def _check_refusals(self, config: Config, stable: Stable) -> None:
+        """I20: no life begins with a log that has lost what the machine has applied, or with a term that went back."""
+        last = max(stable.batches[-1].last if stable.batches else 0, stable.snapshot.index)
+        last_term = stable.batches[-1].term if stable.batches else 0
+        lost = Stable(last_term - 1, None, stable.snapshot, stable.batches)
+        for what, applied in ((stable, last + 1), (lost, None)):
+            if what is lost and last_term == 0:
+                continue
+            try:
+                Raft(config, what, random=random.Random(1), now=self.clock, applied=applied)
+            except ValueError:
+                continue
+            raise InvariantViolation("I20", f"{self.id} starts with {what!r:.200}, and applied {applied}")
 
     def crash(self) -> None:
         """End this life, with everything that was not synced."""

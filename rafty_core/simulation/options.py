@@ -107,7 +107,7 @@ class Options:
             transfer_interval=draw.choice((0, 0, 0.5, 2.0)),
             read_interval=draw.choice((0, 0.03, 0.2)),
             max_pending_reads=draw.choice((4, 65536, 65536)),
-            lease=draw.choice((0, 0, 0.2, 0.6)),
+            lease=draw.choice((0, 0, 0.2, 0.6, 1.2)),
         )
 
     @property
