@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rafty_core.configuration import Configuration
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.entries import NO_OP
-from rafty_core.events import Applied, Event, Persisted
+from rafty_core.events import Applied, Event, Persisted, SnapshotReceived
 from rafty_core.history import InvariantViolation
 from rafty_core.invariants import state_of
 from rafty_core.messages import (
@@ -30,12 +30,14 @@ from rafty_core.messages import (
     Message,
     PreVote,
     PreVoteResponse,
+    ReadIndexRequest,
+    ReadIndexResponse,
     RequestVote,
     TimeoutNow,
 )
 from rafty_core.output import LeaderChanged, Output, Restore, RoleChanged
 from rafty_core.raft import Raft
-from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Role
+from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Role, Standing
 from rafty_core.state import State
 
 SLACK = 0.06
@@ -43,6 +45,7 @@ SLACK = 0.06
 
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
 ASKS = (RequestVote, AppendEntries, Heartbeat, InstallSnapshot, PreVote)
+OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse, ReadIndexRequest, ReadIndexResponse)
 NEWS = (AppendEntriesResponse, HeartbeatResponse, InstallSnapshotResponse)
 
 
@@ -78,6 +81,10 @@ class Before:
     configuration_index: int
     commit: int
     violations: int
+    votes: int
+    """How many have answered its question, if it stands for election."""
+    told_of: tuple[int, int, int] | None
+    """What a leader knows of the sender of the only message."""
 
 
 class Contracts:
@@ -118,7 +125,9 @@ class Contracts:
         log = state.log
         facts = (role.leader, deadline, state.term, state.vote, end, log.configurations.newest)
         more = (log.configurations.index, log.commit, state.violations)
-        self.last, self._events = Before(now, role, *facts, *more), events
+        told_of = self._told_of(state, events[0]) if len(events) == 1 and isinstance(events[0], NEWS) else None
+        votes = len(role.votes) if isinstance(role, Standing) else 0
+        self.last, self._events = Before(now, role, *facts, *more, votes, told_of), events
 
     def after(self, raft: Raft, output: Output) -> None:
         """Check what the step did. Raises `InvariantViolation`."""
@@ -131,6 +140,9 @@ class Contracts:
         self._check_notices(state, output)
         _demand("I27", state.violations == before.violations, self.id, f"refuses {output.notices} {self._events}")
         self._check_attempt(before, state)
+        self._check_log(before, state)
+        if len(events) > 1:
+            self._check_order(before, output)
         if len(events) == 1 and isinstance(events[0], MESSAGE_TYPES):
             message = events[0]
             self._check_question(before, state, message, output)
@@ -175,6 +187,28 @@ class Contracts:
         _demand("I28", state.term <= known + 1, self.id, f"is in term {state.term}, and has heard of {known} at most")
         own = state.vote == self.id
         _demand("I28", state.term <= known or own, self.id, f"goes on to term {state.term} without an election")
+
+    def _check_log(self, before: Before, state: State) -> None:
+        """Only a leader of this term takes entries from a log, or one that is to lead again (F50)."""
+        term, index = before.end
+        log = state.log
+        if log.last_index >= index and (index <= log.base_index or log.term(index) == term):
+            return
+        led = any(isinstance(event, AppendEntries | InstallSnapshot | SnapshotReceived) for event in self._events)
+        _demand("I2", led, self.id, f"loses the end {before.end} of its log, and no leader has said so")
+
+    def _check_order(self, before: Before, output: Output) -> None:
+        """What came first was done first: whoever wrote after a later term was known is answered in that (F23)."""
+        known, first = before.term, dict[str, int]()
+        for event in self._events:
+            if isinstance(event, Heartbeat):
+                first.setdefault(event.sender, known)
+            if isinstance(event, MESSAGE_TYPES) and not isinstance(event, PreVote | RequestVote):
+                known = max(known, event.term)
+        for message in output.messages:
+            if isinstance(message, HeartbeatResponse) and message.to in first:
+                late = message.term >= first[message.to]
+                _demand("I6", late, self.id, f"answers {message.to} in term {message.term}, after a later one (F23)")
 
     def _check_notices(self, state: State, output: Output) -> None:
         """The application is told of each change of role and leader, and the last notice is how it is (F104, F105)."""
@@ -224,7 +258,11 @@ class Contracts:
 
     def _check_question(self, before: Before, state: State, message: Message, output: Output) -> None:
         term, sender = message.term, message.sender
+        if isinstance(message, PreVoteResponse) and message.requested_term != before.term + 1:
+            same = state.role is not before.role or before.votes == len(getattr(state.role, "votes", ()))
+            _demand("I1", same, self.id, f"counts {message!r}, which answers another question (F18)")
         if term < before.term:
+            self._check_stale(before, state, message)
             told = [m for m in output.messages if m.to == sender and m.term >= before.term]
             asked = isinstance(message, ASKS)
             _demand("I25", bool(told) or not asked, self.id, f"does not tell {sender} of term {before.term} (F17)")
@@ -256,6 +294,20 @@ class Contracts:
         """Whether it hears no leader, and no vote of an earlier life can bind it."""
         return before.now >= max(self._silent_until, heard + self._silence(state))
 
+    def _check_stale(self, before: Before, state: State, message: Message) -> None:
+        """Paper 5.1: what comes too late changes nothing (F9, F27, F39), but what outlives terms by its own number."""
+        if isinstance(message, NEWS) and before.told_of is not None:
+            now = self._told_of(state, message)
+            _demand("I12", now in (before.told_of, None), self.id, f"learns {now} of {message!r}, a term ago (F39)")
+        if not isinstance(message, OUTLIVE_TERMS) and before.now < before.deadline:
+            same = (state.role, state.term, state.vote) == (before.role, before.term, before.vote)
+            _demand("I27", same, self.id, f"is changed by {message!r}, which is of an earlier term (F27)")
+
+    @staticmethod
+    def _told_of(state: State, message: Message) -> tuple[int, int, int] | None:
+        progress = state.role.progress.get(message.sender) if isinstance(state.role, Leader) else None
+        return (progress.match, progress.next, progress.round) if progress is not None else None
+
     def _check_pre_vote(self, before: Before, state: State, message: PreVote, output: Output) -> None:
         """Thesis 9.6, faults F15, F19, F22, F141."""
         answers = [m for m in output.messages if isinstance(m, PreVoteResponse) and m.to == message.sender]
@@ -285,6 +337,8 @@ class Contracts:
         right = unbound and (message.last_log_term, message.last_log_index) >= before.end
         new = (state.term, state.vote) == (message.term, message.sender) != (before.term, before.vote)
         free = self._is_free(before, state, self._heard)
+        if not message.transfer and before.now < self._heard + self._silence(state) and before.now < before.deadline:
+            _demand("I15", state.term == before.term, self.id, f"leaves its leader for {message!r} (F22)")
         if new:
             _demand("I4", right, self.id, f"votes for {message!r}, with a log that ends with {before.end}")
             _demand("I22", free or message.transfer, self.id, f"votes for {message!r} while it is bound to a leader")

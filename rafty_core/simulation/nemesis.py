@@ -279,9 +279,12 @@ class Nemesis:
             return
         picture = node.raft.status()
         log = state_of(node.raft).log
-        end = (picture.last_index, log.term(picture.last_index))
-        node.receive(PreVote("stranger", node.id, picture.term + 1, *end))
-        node.receive(RequestVote("stranger", node.id, picture.term + 1, *end))
+        index, term = picture.last_index, log.term(picture.last_index)
+        end = self.world.random.choice(((index, term), (index, term), (index + 5, max(0, term - 1)), (index - 1, term)))
+        if end[0] >= end[1]:
+            transfer = self.world.chance(0.5)
+            node.receive(PreVote("stranger", node.id, picture.term + 1, *end))
+            node.receive(RequestVote("stranger", node.id, picture.term + 1, *end, transfer))
 
     def _stall_disk(self, node: SimulatedNode) -> None:
         node.disk.slowness = 100.0
