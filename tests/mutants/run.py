@@ -80,7 +80,7 @@ def _judge(patch: Path, tree: Path, time_limit: float) -> tuple[bool, str]:
     scenarios = scenarios_of(fault_of(patch))
     if not scenarios:
         return False, "no scenario"
-    _copy_tree(tree)
+    copy_tree(tree)
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)
     applied = subprocess.run(
@@ -103,7 +103,8 @@ def _judge(patch: Path, tree: Path, time_limit: float) -> tuple[bool, str]:
     return False, f"broken, pytest ended with {ended.returncode}: {(ended.stdout.strip() or '?').splitlines()[-1]}"
 
 
-def _copy_tree(tree: Path) -> None:
+def copy_tree(tree: Path) -> None:
+    """Copy what a mutant needs to this directory."""
     for name in TREE:
         source = ROOT / name
         if source.is_dir():

@@ -1,0 +1,15 @@
+"""Mutants that the simulation does not find, each with the proof that it changes nothing, or the reason.
+
+Law: *who survives without a proof is a gap, and is called one.*
+"""
+
+from collections.abc import Mapping
+
+SURVIVORS: Mapping[str, str] = {
+    "F134b": (
+        "Each caller bounds the index by the last one before: a heartbeat is refused that names more, an append proves "
+        "what it names, a leader counts entries that it has. So the check behind it never fires, with `assert` or "
+        "without; it is for a caller that is yet to be written."
+    ),
+}
+"""By mutant: why."""

@@ -1,0 +1,56 @@
+"""Runs seeds until one fails, and says in one line which, and by which invariant: for the runner of the mutants.
+
+python -m tests.simulation.hunt --seeds 0:2000 --seconds 60
+"""
+
+import argparse
+import json
+import signal
+import time
+from types import FrameType
+
+from rafty_core.invariants import InvariantViolation
+from rafty_core.simulation.run import SimulationFailure, run
+from tests.simulation.parts import REAL_CODEC
+
+LONGEST_SEED = 20.0
+"""Seconds of processor time that one seed may take; a step that never ends is a failure, too."""
+
+MISTAKES = (TypeError, AttributeError, NameError, ImportError)
+"""What a patch raises that is not a fault brought back but a slip of the pen."""
+
+
+def hunt(first: int, last: int, seconds: float) -> dict[str, object]:
+    """The first seed that fails, or how many were run."""
+    began = time.process_time()
+    for seed in range(first, last):
+        signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_SEED)
+        try:
+            run(seed, REAL_CODEC)
+        except SimulationFailure as failure:
+            cause = failure.__cause__
+            number = cause.number if isinstance(cause, InvariantViolation) else type(cause).__name__
+            text = str(cause).removeprefix(f"{number}: ").split("\n", 1)[0]
+            return {"seed": seed, "number": number, "text": text, "mistake": isinstance(cause, MISTAKES)}
+        if time.process_time() - began > seconds:
+            return {"runs": seed + 1 - first}
+    return {"runs": last - first}
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise InvariantViolation("I25", f"a seed has not come to its end in {LONGEST_SEED} s of processor time")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="run seeds until one fails")
+    parser.add_argument("--seeds", default="0:2000", help="FIRST:LAST (LAST excluded)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of processor time, at most")
+    options = parser.parse_args()
+    first, _, last = options.seeds.partition(":")
+    signal.signal(signal.SIGVTALRM, _too_long)
+    print(json.dumps(hunt(int(first), int(last), options.seconds)))
+
+
+if __name__ == "__main__":
+    main()
