@@ -32,6 +32,7 @@ class Report:
     """What a run did. `digest` is empty unless it was asked for."""
 
     seed: int
+    seconds: float
     steps: int
     events: int
     terms: int
@@ -67,6 +68,7 @@ def run(
     clients, digest = cluster.clients, cluster.world.digest
     return Report(
         seed,
+        cluster.world.time,
         cluster.world.steps,
         cluster.world.events,
         len(cluster.invariants.leaders),

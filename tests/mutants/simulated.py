@@ -105,7 +105,7 @@ def write_table(results: Sequence[Result]) -> None:
     lines = [
         "# What the simulation finds",
         "",
-        "Each mutant brings a fault back: F are faults of other implementations, R are faults that rafty itself had. The",
+        "Each mutant brings a fault back: F are faults of other implementations, R are those that rafty had. The",
         "seed is the first of 0, 1, 2, ... that fails with it, and the invariant the one that it breaks; made by",
         "`python -m tests.mutants.simulated --table`. Its scenario kills it as well: `python -m tests.mutants.run`.",
         "",
