@@ -103,10 +103,16 @@ class DataDirectory:
         return False
 
     def make(self) -> None:
-        """Make the directory itself, durably, if it is not there."""
+        """Make the directory itself, if it is not there; its name is durable then, even if it was (R130).
+
+        Who made it before may have come to its end, or its sync may have failed. Where the parent must not be read,
+        whoever made it there is trusted.
+        """
         if not self.path.exists():
             self.path.mkdir()
-            sync_directory(self.path.parent)
+        elif not os.access(self.path.parent, os.R_OK):
+            return
+        sync_directory(self.path.parent)
 
     def lock(self) -> None:
         """Lock the directory for this process. Raises `DataDirectoryInUse` if another store has it open."""

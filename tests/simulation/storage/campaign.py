@@ -112,7 +112,13 @@ class Case:
             return
         voters = draw.sample(("n1", "n2", "n3", "n4"), draw.randint(1, 4))
         snapshot = Snapshot(index, term, Configuration.of(*voters))
-        self.checked.keep_image(snapshot, draw.randbytes(draw.randrange(self._largest)))
+        terms = range(max(model.snapshot.term, 1), max(model.term, 1) + 1)
+        found = [one for one in self.checked.found() if one.index > model.snapshot.index and one.term in terms]
+        if found and draw.random() < 0.5:
+            snapshot, installs = found[0], True
+            index, term = snapshot.index, snapshot.term
+        else:
+            self.checked.keep_image(snapshot, draw.randbytes(draw.randrange(self._largest)))
         if draw.random() < 0.8:
             compact_to = draw.choice((0, index, draw.randint(0, index)))
             self._submit([self._one(Write(0, max(model.term, term), None, [], snapshot, installs, compact_to))])

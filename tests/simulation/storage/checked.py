@@ -60,6 +60,7 @@ class CheckedStore:
         self._exact = True  # whether the mark says exactly how far the database has come
         self._identity: Identity | None = None
         self._images: dict[Key, bytes] = {}
+        self._tried: dict[Key, bytes] = {}  # those too that may not have been kept
         self._met: dict[str, str] = {}
         self._meeting: dict[str, str] = {}
 
@@ -162,6 +163,7 @@ class CheckedStore:
     def keep_image(self, snapshot: Snapshot, image: bytes) -> None:
         """Keep this image durably. Raises `PowerCut`: the life is over; and `OSError`: it is not kept."""
         store = self._running()
+        self._tried[_key(snapshot)] = image
         with self._working():
             writer = store.snapshots.create(snapshot)
             try:
@@ -169,14 +171,20 @@ class CheckedStore:
                 writer.finish()
             finally:
                 writer.abort()
-        self._images[snapshot.index, snapshot.term] = image
+        self._images[_key(snapshot)] = image
+
+    def found(self) -> list[Snapshot]:
+        """Snapshots that the store says it has: a write may name them."""
+        infos = self._running().snapshots.infos()
+        self._images.update({key: self._tried[key] for key in [_key(info.snapshot) for info in infos]})
+        return [info.snapshot for info in infos]
 
     def retain(self, most: int) -> None:
         """Let older images go."""
         store = self._running()
         with self._working():
             store.snapshots.retain(most)
-            kept = {(info.snapshot.index, info.snapshot.term) for info in store.snapshots.infos()}
+            kept = {_key(info.snapshot) for info in store.snapshots.infos()}
         self._images = {key: image for key, image in self._images.items() if key in kept}
 
     def meet(self, name: str, incarnation: str) -> None:
@@ -283,6 +291,10 @@ class CheckedStore:
             if self.flipped:
                 raise Refused(str(error)) from error
             raise InvariantViolation(number, f"the snapshot at {index} was durable: {error}") from error
+
+
+def _key(snapshot: Snapshot) -> Key:
+    return snapshot.index, snapshot.term
 
 
 def initial_of(*ids: str) -> Snapshot:

@@ -27,7 +27,7 @@ class File:
         """Who has locked it."""
         self._unsynced: dict[int, list[bytes]] = {}  # by sector: what is durable, then what was written over it
         self._sizes: list[int] = []  # the size that is durable, then others that it had
-        self._clean: set[int] = set()  # unsynced sectors that no sync will write; -1 stands for the size
+        self._clean: set[int] = set()  # unsynced sectors that no sync will write
 
     @property
     def is_synced(self) -> bool:
@@ -48,7 +48,6 @@ class File:
         if size == before:
             return
         self._sizes.append(before)
-        self._clean.discard(-1)
         if size < before:
             self._touch(size, before)
             del self.data[size:]
@@ -57,26 +56,23 @@ class File:
 
     def sync(self) -> None:
         """Make durable what is not taken for clean already."""
-        if not self._clean:
+        self._sizes.clear()
+        if self._clean:
+            self._unsynced = {sector: versions for sector, versions in self._unsynced.items() if sector in self._clean}
+        else:
             self._unsynced.clear()
-            self._sizes.clear()
-            return
-        self._unsynced = {sector: versions for sector, versions in self._unsynced.items() if sector in self._clean}
-        if -1 not in self._clean:
-            self._sizes.clear()
 
     def fail_sync(self) -> None:
-        """A sync that fails."""
+        """A sync that fails; its size is what a file system writes again."""
         self._clean.update(self._unsynced)
-        if self._sizes:
-            self._clean.add(-1)
 
     def cut_power(self, draw: random.Random, share: float) -> None:
         """Keep what is durable, and of each other sector, and of the size, one of the versions there were."""
         sizes = [*self._sizes, len(self.data)]
         chosen = {}
         for sector, versions in self._unsynced.items():
-            chosen[sector] = _one_of([*versions, bytes(self.data[sector * SECTOR : (sector + 1) * SECTOR])], draw, share)
+            seen = bytes(self.data[sector * SECTOR : (sector + 1) * SECTOR])
+            chosen[sector] = _one_of([*versions, seen] if seen else versions, draw, share)  # cutting off erases nothing
         size = _one_of(sizes, draw, share)
         self.data.extend(bytes(max(sizes) + SECTOR - len(self.data)))
         for sector, content in chosen.items():
@@ -100,12 +96,11 @@ class Directory:
         self.names: dict[str, File | Directory] = {}
         self._durable: dict[str, File | Directory] = {}
         self._unsynced: list[dict[str, File | Directory | None]] = []  # what each change makes of names; None: gone
-        self._clean: list[dict[str, File | Directory | None]] = []  # changes that no sync will write
 
     @property
     def is_synced(self) -> bool:
         """Whether a power failure changes nothing here."""
-        return not self._unsynced and not self._clean
+        return not self._unsynced
 
     def change(self, change: dict[str, "File | Directory | None"]) -> None:
         """Let these names be this from now on, all at once; None: gone."""
@@ -113,24 +108,20 @@ class Directory:
         _apply(change, self.names)
 
     def sync(self) -> None:
-        """Make durable what is not taken for clean already."""
-        for change in self._unsynced:
-            _apply(change, self._durable)
-            self._clean = [other for other in self._clean if not other.keys() & change.keys()]
+        """Make every change durable."""
+        self._durable = dict(self.names)
         self._unsynced.clear()
 
     def fail_sync(self) -> None:
-        """A sync that fails."""
-        self._clean += self._unsynced
-        self._unsynced = []
+        """A sync that fails; another one may do what it was for."""
 
     def cut_power(self, draw: random.Random, share: float) -> None:
         """Keep what is durable, and of the other changes some, in their order."""
-        for change in self._clean + self._unsynced:
+        for change in self._unsynced:
             if share == KEPT or (share != LOST and draw.random() < share):
                 _apply(change, self._durable)
         self.names = dict(self._durable)
-        self._clean, self._unsynced = [], []
+        self._unsynced.clear()
         for entry in self.names.values():
             entry.cut_power(draw, share)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.simulation.storage.content import KEPT, LOST, Directory, File
+from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
 from tests.simulation.storage.faults import NO_FAULTS, DiskFaults, PowerCut
 
 TOP = "disk"
@@ -130,7 +130,8 @@ class SimulatedDisk:
     def write(self, file: File, data: bytes, offset: int, name: str = "") -> None:
         """Write to a file. Raises `OSError` when the disk is full: a part may have been written."""
         if self._chance(self.faults.full):
-            file.write(data[: self.draw.randrange(len(data) + 1)], offset)
+            end = offset + self.draw.randrange(len(data) + 1)
+            file.write(data[: max(0, end - end % SECTOR - offset)], offset)
             raise OSError(errno.ENOSPC, "the disk is full", name)
         file.write(data, offset)
         self._count()

@@ -156,7 +156,7 @@ class SimulatedOs:
 
     O_RDONLY, O_WRONLY, O_RDWR = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
     O_CREAT, O_CLOEXEC, O_DIRECTORY = os.O_CREAT, os.O_CLOEXEC, os.O_DIRECTORY
-    SEEK_END = os.SEEK_END
+    SEEK_END, R_OK = os.SEEK_END, os.R_OK
     open = staticmethod(_open)
     pwrite = staticmethod(pwrite)
 
@@ -178,6 +178,10 @@ class SimulatedOs:
     @staticmethod
     def ftruncate(handle: Handle, size: int) -> None:
         handle.disk.resize(handle.file(), size)
+
+    @staticmethod
+    def access(path: DiskPath, how: int) -> bool:
+        return path.exists()
 
     @staticmethod
     def getpid() -> int:

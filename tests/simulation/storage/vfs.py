@@ -7,6 +7,7 @@ file has one connection at a time.
 """
 
 import random
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 import apsw
@@ -51,11 +52,12 @@ class DatabaseFile(apsw.VFSFile):
         self._check_writable()
         try:
             self._disk.sync(self._file, str(self._path))
-            if self._new:
-                self._disk.sync(self._disk.directory(self._path.parent), str(self._path.parent))
-                self._new = False
         except OSError as error:
             raise Failed(str(self._path), str(error)) from None
+        if self._new:
+            self._new = False
+            with suppress(OSError):  # which is what sqlite does
+                self._disk.sync(self._disk.directory(self._path.parent), str(self._path.parent))
 
     def xFileSize(self) -> int:  # noqa: N802
         self._check()
