@@ -16,9 +16,10 @@ from rafty_core.configuration import Configuration
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.history import InvariantViolation
 from rafty_core.output import Write
+from rafty_core.simulation.parts import StorageRefused
 from rafty_core.stable import Snapshot
 from rafty_transports.storage import StoreError
-from tests.simulation.storage.checked import CheckedStore, Refused, initial_of
+from tests.simulation.storage.checked import CheckedStore, initial_of
 from tests.simulation.storage.faults import DiskFaults, PowerCut
 
 STEPS = 40
@@ -62,7 +63,7 @@ class Case:
             self._end()
             self.checked.faults = DiskFaults(limit=self.checked.faults.limit)
             self._live()
-        except Refused:
+        except StorageRefused:
             self.refused = True
         disk = self.checked.disk
         return Outcome(self.writes, self.lives, disk.operations, disk.failures, self.refused)
@@ -161,6 +162,7 @@ class Case:
         self.checked.write(group)
         self._seq += len(group)
         self.writes += len(group)
+        self.checked.checkpoint()
 
 
 def _faults(draw: random.Random) -> DiskFaults:

@@ -13,6 +13,7 @@ import apsw
 from rafty_core.configuration import Configuration
 from rafty_core.history import InvariantViolation
 from rafty_core.output import Write
+from rafty_core.simulation.parts import StorageRefused
 from rafty_core.stable import Snapshot, Stable
 from rafty_transports.interfaces import Identity
 from rafty_transports.storage import CorruptStore, DataDirectoryInUse, SqliteStore, StoreError, WriteRefused
@@ -31,10 +32,6 @@ ATTEMPTS = 4
 """So often faults may spoil one opening; then the disk works for a while."""
 
 Key = tuple[int, int]
-
-
-class Refused(Exception):
-    """The store does not open, for a bit on the disk has flipped; this node never comes back."""
 
 
 class CheckedStore:
@@ -69,7 +66,7 @@ class CheckedStore:
     def open(self, flip: bool = False) -> tuple[Stable, list[Write]]:
         """Begin a life; returns what was loaded, and which unanswered writes have turned out to be durable.
 
-        flip  a bit flips before. Raises `Refused` for it, or `InvariantViolation` for what must not be.
+        flip  a bit flips before. Raises `StorageRefused` for it, or `InvariantViolation` for what must not be.
         """
         if flip:
             self._flip()
@@ -103,7 +100,7 @@ class CheckedStore:
             if self.flipped:
                 if self._picture() != before and self.disk.failures == failures:
                     raise InvariantViolation("I21", f"the store refuses, and has changed what it refuses: {error}") from error
-                raise Refused(str(error)) from error
+                raise StorageRefused(str(error)) from error
             if self.disk.failures == failures or isinstance(error, CorruptStore):
                 raise InvariantViolation("I20", f"the store does not open: {error}") from error
             self.end()
@@ -157,6 +154,10 @@ class CheckedStore:
         self.unanswered = []
         for write in writes:
             self.model.do(write)
+
+    def checkpoint(self) -> None:
+        """Let the thread that checkpoints do what it has to do. Raises `PowerCut`: the life is over."""
+        store = self._running()
         with self._working():
             store._checkpointer._thread.run()
 
@@ -289,7 +290,7 @@ class CheckedStore:
                 return file.read()
         except (StoreError, LookupError) as error:
             if self.flipped:
-                raise Refused(str(error)) from error
+                raise StorageRefused(str(error)) from error
             raise InvariantViolation(number, f"the snapshot at {index} was durable: {error}") from error
 
 
