@@ -22,7 +22,7 @@ from rafty_core.stable import Stable
 from rafty_transports.codec import pack_batch
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.storage.checkpoint import Checkpointer
-from rafty_transports.storage.connection import connect, disk_errors, settle
+from rafty_transports.storage.connection import connect, disk_errors, make_log_durable, settle
 from rafty_transports.storage.datadir import DataDirectory, sync_directory
 from rafty_transports.storage.errors import DataDirectoryUnusable, StoreClosed, StoreError, WriteFailed
 from rafty_transports.storage.examine import Contents, create, examine
@@ -64,6 +64,7 @@ class SqliteStore:
         self._lock = threading.Lock()
         path = directory.database
         with ExitStack() as opened:
+            make_log_durable(path)
             self._connection = connect(path, 0.5)
             opened.callback(self._connection.close)
             settle(self._connection, path)

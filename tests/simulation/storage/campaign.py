@@ -63,6 +63,7 @@ class Case:
             self._end()
             self.checked.faults = DiskFaults(limit=self.checked.faults.limit)
             self._live()
+            self._end()
         except StorageRefused:
             self.refused = True
         disk = self.checked.disk

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, ClassVar, cast
+from weakref import ReferenceType, ref
 
 from tests.simulation.storage.content import Directory, File
 from tests.simulation.storage.files import TOP, SimulatedDisk
@@ -20,7 +21,15 @@ from tests.simulation.storage.files import TOP, SimulatedDisk
 class DiskPath(PurePosixPath):
     """A path on a simulated disk, with what the store uses of `pathlib.Path`. Each disk has a kind of its own."""
 
-    disk: ClassVar[SimulatedDisk]
+    __slots__ = ()
+    seen: ClassVar["ReferenceType[SimulatedDisk]"]
+
+    @property
+    def disk(self) -> SimulatedDisk:
+        """The disk that it is on."""
+        disk = self.seen()
+        assert disk is not None
+        return disk
 
     def exists(self) -> bool:
         return self.disk.find(self) is not None
@@ -72,7 +81,7 @@ _FLAGS = {
 
 def top_of(disk: SimulatedDisk) -> DiskPath:
     """The path of the directory that is always there on this disk."""
-    kind: type[DiskPath] = type("DiskPath", (DiskPath,), {"disk": disk, "__slots__": ()})
+    kind: type[DiskPath] = type("DiskPath", (DiskPath,), {"seen": ref(disk), "__slots__": ()})
     return kind("/") / TOP
 
 
