@@ -207,6 +207,11 @@ class CheckedStore:
             return
         raise InvariantViolation("I20", "two stores have one data directory open")
 
+    @property
+    def failure(self) -> StoreError | None:
+        """What has broken the store, be it told or not."""
+        return None if self.store is None else self.store._failure
+
     def _running(self) -> SqliteStore:
         assert self.store is not None
         return self.store

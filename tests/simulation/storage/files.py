@@ -44,9 +44,10 @@ class SimulatedDisk:
         """Let power be cut at the operation after so many; None: not at all."""
         self._left = operations
 
-    def lose_power(self) -> None:
-        """Power was lost and is back: what was not synced is there in part."""
-        share = self.draw.choice((LOST, KEPT, 0.5, self.draw.random()))
+    def lose_power(self, share: float | None = None) -> None:
+        """Power was lost and is back: of what was not synced this share is there; None: any."""
+        if share is None:
+            share = self.draw.choice((LOST, KEPT, 0.5, self.draw.random()))
         self._root.cut_power(self.draw, share)
         self.end_process()
 

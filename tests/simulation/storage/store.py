@@ -80,8 +80,11 @@ class SimulatedStore:
             self._checked.end()
 
     def calm(self) -> None:
-        """From now on the disk works; only power may be lost."""
+        """From now on the disk works; only power may be lost. What has failed unnoticed is noticed now."""
         self.faults = self._checked.faults = self._checked.disk.faults = DiskFaults(limit=self.faults.limit)
+        failure = self._checked.failure
+        if failure is not None:
+            self._owner.failed(failure)
 
     def _start(self, persisted: Callable[[int], None]) -> None:
         self._busy = True
