@@ -152,9 +152,7 @@ class Case:
         model = self.checked.model
         vote = model.vote if write.term == model.term else None
         numbered = self._numbered(write, 1)
-        return Write(
-            numbered.seq, write.term, vote, write.batches, write.snapshot, write.installs, write.compact_to
-        )
+        return Write(numbered.seq, write.term, vote, write.batches, write.snapshot, write.installs, write.compact_to)
 
     def _numbered(self, write: Write, number: int) -> Write:
         return Write(self._seq + number, write.term, write.vote, write.batches, write.snapshot, write.installs)
@@ -187,9 +185,9 @@ def run_case(seed: int) -> Outcome:
         return case.run()
     except Exception as error:
         where = "" if isinstance(error, InvariantViolation) else "\n" + traceback.format_exc()
-        text = f"case {seed}: {type(error).__name__} {error}\n{case.checked.faults}, {case.writes} writes, life {case.lives}"
-        replay = f"python -m tests.simulation.storage.campaign {seed}"
-        raise CampaignFailure(f"{text}{where}\n{replay}") from error
+        what = f"case {seed}: {type(error).__name__} {error}"
+        when = f"{case.checked.faults}, {case.writes} writes, life {case.lives}{where}"
+        raise CampaignFailure(f"{what}\n{when}\npython -m tests.simulation.storage.campaign {seed}") from error
 
 
 def main() -> int:
@@ -214,7 +212,8 @@ def main() -> int:
             if options.seed is not None:
                 print(outcome)
     seconds = time.perf_counter() - began
-    print(f"{writes} writes in {lives} lives ({refused} refused) in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
+    done = f"{writes} writes in {lives} lives ({refused} refused) in {seconds:.1f} s"
+    print(f"{done}, {len(failures)} failures: {failures[:30]}")
     return 1 if failures else 0
 
 

@@ -7,6 +7,8 @@ flipped* (invariants I20 and I21).
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
 
 import apsw
 
@@ -56,8 +58,8 @@ class CheckedStore:
         self._failures = 0  # of the disk, when the store was opened
         self._exact = True  # whether the mark says exactly how far the database has come
         self._identity: Identity | None = None
-        self._images: dict[Key, bytes] = {}
-        self._tried: dict[Key, bytes] = {}  # those too that may not have been kept
+        self._images: dict[Key, list[bytes]] = {}  # what the image may be: more than one if a try has failed
+        self._kept: set[Key] = set()
         self._met: dict[str, str] = {}
         self._meeting: dict[str, str] = {}
 
@@ -91,7 +93,7 @@ class CheckedStore:
             with self._working():
                 FILES.salt = random.Random(self.draw.random())
                 apsw.randomness(0)
-                self.store = SqliteStore.open(self.path, node_id=self._node_id, initial=initial, join=join)
+                self.store = SqliteStore.open(cast(Path, self.path), node_id=self._node_id, initial=initial, join=join)
                 self._failures = self.disk.failures
                 return self.store.load()
         except PowerCut:
@@ -99,7 +101,9 @@ class CheckedStore:
         except StoreError as error:
             if self.flipped:
                 if self._picture() != before and self.disk.failures == failures:
-                    raise InvariantViolation("I21", f"the store refuses, and has changed what it refuses: {error}") from error
+                    raise InvariantViolation(
+                        "I21", f"the store refuses, and has changed what it refuses: {error}"
+                    ) from error
                 raise StorageRefused(str(error)) from error
             if self.disk.failures == failures or isinstance(error, CorruptStore):
                 raise InvariantViolation("I20", f"the store does not open: {error}") from error
@@ -164,7 +168,7 @@ class CheckedStore:
     def keep_image(self, snapshot: Snapshot, image: bytes) -> None:
         """Keep this image durably. Raises `PowerCut`: the life is over; and `OSError`: it is not kept."""
         store = self._running()
-        self._tried[_key(snapshot)] = image
+        self._images.setdefault(_key(snapshot), []).append(image)
         with self._working():
             writer = store.snapshots.create(snapshot)
             try:
@@ -172,12 +176,13 @@ class CheckedStore:
                 writer.finish()
             finally:
                 writer.abort()
-        self._images[_key(snapshot)] = image
+        self._images[_key(snapshot)] = [image]
+        self._kept.add(_key(snapshot))
 
     def found(self) -> list[Snapshot]:
         """Snapshots that the store says it has: a write may name them."""
         infos = self._running().snapshots.infos()
-        self._images.update({key: self._tried[key] for key in [_key(info.snapshot) for info in infos]})
+        self._kept.update(_key(info.snapshot) for info in infos)
         return [info.snapshot for info in infos]
 
     def retain(self, most: int) -> None:
@@ -185,8 +190,7 @@ class CheckedStore:
         store = self._running()
         with self._working():
             store.snapshots.retain(most)
-            kept = {_key(info.snapshot) for info in store.snapshots.infos()}
-        self._images = {key: image for key, image in self._images.items() if key in kept}
+            self._kept &= {_key(info.snapshot) for info in store.snapshots.infos()}
 
     def meet(self, name: str, incarnation: str) -> None:
         """Meet a peer, durably. Raises as `write` does."""
@@ -202,7 +206,7 @@ class CheckedStore:
         """A second process on the same directory is refused (fault F117)."""
         try:
             with self._working(quiet=True):
-                SqliteStore.open(self.path, node_id=self._node_id)
+                SqliteStore.open(cast(Path, self.path), node_id=self._node_id)
         except DataDirectoryInUse:
             return
         raise InvariantViolation("I20", "two stores have one data directory open")
@@ -285,9 +289,12 @@ class CheckedStore:
     def _check_images(self, number: str) -> None:
         """The image that the log starts behind is whole; so are newer ones, since a write may name them soon."""
         snapshots = self._running().snapshots
-        for (index, term), image in self._images.items():
-            if index >= self.model.snapshot.index and self._read(snapshots, index, term, number) != image:
-                raise InvariantViolation(number, f"the image of the snapshot at {index} is another one")
+        for index, term in sorted(self._kept):
+            if index >= self.model.snapshot.index:
+                image = self._read(snapshots, index, term, number)
+                if image not in self._images[index, term]:
+                    raise InvariantViolation(number, f"the image of the snapshot at {index} is another one")
+                self._images[index, term] = [image]
 
     def _read(self, snapshots: SnapshotFiles, index: int, term: int, number: str) -> bytes:
         try:

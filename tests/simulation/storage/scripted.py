@@ -6,7 +6,9 @@ Law: *nothing goes wrong but what the story says.*
 import errno
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import cast
 
 from rafty_core.configuration import Configuration
 from rafty_transports.storage import SqliteStore
@@ -38,14 +40,12 @@ class ScriptedDisk(SimulatedDisk):
     def working(self) -> Iterator[None]:
         """In this block a store works on this disk; it is left behind at once when power is cut."""
         with plugged(self, self.draw):
-            try:
+            with suppress(PowerCut):
                 yield
-            except PowerCut:
-                pass
 
     def open(self, initial: Configuration | None = VOTERS) -> SqliteStore:
         """The store of node n1 on this disk."""
-        return SqliteStore.open(self.path, node_id="n1", initial=initial)
+        return SqliteStore.open(cast(Path, self.path), node_id="n1", initial=initial)
 
     def kill(self) -> None:
         """The process has ended."""

@@ -19,6 +19,9 @@ from tests.simulation.storage.faults import DiskFaults, PowerCut
 _damaged: "WeakKeyDictionary[World, list[SimulatedStore]]" = WeakKeyDictionary()
 """The nodes of each run in whose data a bit has flipped."""
 
+SLOWEST = 2.0
+"""Seconds that a write takes at most if it is slow by chance; what begins before the faults end is done soon after."""
+
 
 class SimulatedStore:
     """A `Storage`: writes are queued, several share a call of the store, and the news of it may come late.
@@ -92,7 +95,7 @@ class SimulatedStore:
         count = draw.randint(1, len(self._queue))
         delay = self.options.sync_time * self.slowness * draw.uniform(0.3, 2)
         if self.world.chance(self.faults.slow):
-            delay *= draw.uniform(1, 20)
+            delay = min(delay * draw.uniform(1, 20), max(delay, SLOWEST))
         self.world.after(delay, lambda: self._write(count, persisted) if life == self._life else None)
 
     def _write(self, count: int, persisted: Callable[[int], None]) -> None:

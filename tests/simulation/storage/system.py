@@ -10,6 +10,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, ClassVar, cast
 from weakref import ReferenceType, ref
@@ -62,7 +63,7 @@ class DiskPath(PurePosixPath):
         if buffering == 0:
             return cast(BinaryIO, raw)
         size = io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering
-        return io.BufferedReader(raw, size) if mode == "rb" else io.BufferedWriter(raw, size)
+        return io.BufferedReader(raw, size) if mode == "rb" else io.BufferedWriter(cast(io.RawIOBase, raw), size)
 
     def read_bytes(self) -> bytes:
         return bytes(self.disk.file(self).data)
@@ -250,10 +251,8 @@ class Thread:
 
     def run(self) -> None:
         """Do what there is to do."""
-        try:
+        with suppress(NothingToDo):
             self._target()
-        except NothingToDo:
-            pass
 
 
 class SimulatedThreading:
