@@ -7,7 +7,7 @@ The number is a chained hash of all that was applied, so that any difference sho
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from rafty_core import Fetch, Raft, SnapshotFailed, SnapshotReceived, SnapshotTaken, Write
+from rafty_core import Fetch, Raft, Snapshot, SnapshotFailed, SnapshotReceived, SnapshotTaken, Write
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
 from rafty_core.simulation.application import Application, Reference
@@ -97,7 +97,8 @@ class Snapshots:
 
         def done() -> None:
             if boot == node.boot and node.raft is not None and node.raft.applied_index >= snapshot.index:
-                self.images[snapshot.index] = image
+                if not self._keep(snapshot, image):
+                    return
                 kept = snapshot.index - node.world.random.randint(0, node.options.trailing)
                 node.receive(SnapshotTaken(snapshot.index, max(-1, kept)))
 
@@ -139,5 +140,16 @@ class Snapshots:
         if failing or image is None or image.term != snapshot.term:
             node.receive(SnapshotFailed(snapshot.index, snapshot.term))
         else:
-            self.images[snapshot.index] = image
-            node.receive(SnapshotReceived(snapshot.index, snapshot.term))
+            kept = self._keep(snapshot, image)
+            node.receive((SnapshotReceived if kept else SnapshotFailed)(snapshot.index, snapshot.term))
+
+    def _keep(self, snapshot: Snapshot, image: Image) -> bool:
+        """Whether it is durable; the disk may not take it, and this life may end by that."""
+        content = image.application or b"image of %d " % snapshot.index * 40
+        try:
+            self.node.disk.keep_image(snapshot, content)
+        except OSError as error:
+            self.node.world.note(self.node.id, "keeps no snapshot:", error)
+            return False
+        self.images[snapshot.index] = image
+        return True

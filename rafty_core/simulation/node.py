@@ -28,6 +28,7 @@ from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts import Contracts, CountedRandom
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
+from rafty_core.simulation.parts import StorageRefused
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -39,7 +40,7 @@ GRAIN = 1e-6
 class SimulatedNode:
     """A node over all its lives: its disk, its clock, what waits for it, and the core while it is up.
 
-    `gone`: it was shut down for ever, since it was removed.
+    `gone`: it was shut down for ever, since it was removed, or its disk is damaged.
     """
 
     def __init__(self, cluster: "Cluster", node_id: str, configuration: Configuration, incarnation: str = "") -> None:
@@ -79,7 +80,12 @@ class SimulatedNode:
         self._to_apply.clear()
         self.restoring.clear()
         self._applying = self.paused = False
-        stable = self.disk.load()
+        try:
+            stable = self.disk.load()
+        except StorageRefused as error:
+            self.world.note(self.id, "never starts again, for its disk is damaged:", error)
+            self.gone = True
+            return
         applied: int | None = None
         if self.options.machine == "from the snapshot":
             self._restore(stable.snapshot.index)

@@ -16,6 +16,10 @@ from rafty_core.simulation.world import World
 from rafty_core.stable import Snapshot, Stable
 
 
+class StorageRefused(Exception):
+    """A `Storage` does not load what is there, for it is damaged: the node never comes back (invariant I21)."""
+
+
 class Storage(Protocol):
     """What keeps the durable state of one node, through all its lives, in simulated time."""
 
@@ -23,7 +27,7 @@ class Storage(Protocol):
     """By how much it is slower than it might be; the nemesis sets it."""
 
     def load(self) -> Stable:
-        """What survived; called at the start of each life."""
+        """What survived; called at the start of each life. Raises `StorageRefused`."""
         ...
 
     def submit(self, write: Write, persisted: Callable[[int], None], /) -> None:
@@ -31,7 +35,10 @@ class Storage(Protocol):
         ...
 
     def keep_image(self, snapshot: Snapshot, image: bytes, /) -> None:
-        """Keep the image of a snapshot, durably and at once. A `Write` with this snapshot may follow."""
+        """Keep the image of a snapshot, durably and at once. A `Write` with this snapshot may follow.
+
+        Raises `OSError` if it is not kept, which may have been the end of this life.
+        """
         ...
 
     def crash(self) -> None:

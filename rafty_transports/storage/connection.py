@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from rafty_transports.storage.datadir import write_anew
 from rafty_transports.storage.errors import DataDirectoryInUse, StoreError
 
 
@@ -32,12 +33,19 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
     return connection
 
 
-def settle(connection: sqlite3.Connection, path: Path) -> None:
-    """Carry the whole write-ahead log over into the database, durably.
+def make_log_durable(path: Path) -> None:
+    """Make the write-ahead log of this database durable, whatever became of it before; nobody may have it open.
 
-    After a crash the write-ahead log may be readable and yet not be on the disk, for a sync may have failed before; so
-    it is written anew before anybody relies on it (fault F108).
+    It may be readable and yet not be on the disk, for a sync of it may have failed. If it was carried over as it is,
+    and power was lost in the midst of that, the database would be half new, and nothing there to complete it (R133).
     """
+    log = path.with_name(path.name + "-wal")
+    if log.exists():
+        write_anew(log)
+
+
+def settle(connection: sqlite3.Connection, path: Path) -> None:
+    """Carry the whole write-ahead log over into the database, durably: nobody relies on what was not synced (F108)."""
     if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
         raise DataDirectoryInUse(f"another program has {path} open; end it first")
 

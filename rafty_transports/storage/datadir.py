@@ -23,6 +23,9 @@ NEW_MARK = "new-mark"
 LOCK = "lock"
 SNAPSHOTS = "snapshots"
 
+PIECE = 1 << 20
+"""Bytes that are written anew at once."""
+
 HALF_MADE = frozenset((LOCK, MARK, NEW_MARK, *(NEW_DATABASE + end for end in ("", "-wal", "-shm", "-journal"))))
 """What a creation that a crash interrupted may leave behind, before it promised anything."""
 
@@ -43,6 +46,21 @@ def sync_file(path: Path) -> None:
     """Make the content of this file durable."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_anew(path: Path) -> None:
+    """Make the content of this file durable even where a sync of it has failed before: it is written over itself.
+
+    After such a failure the operating system shows what is not on the disk, and takes it for clean (fault F108).
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        offset = 0
+        while piece := os.pread(handle, PIECE, offset):
+            offset += os.pwrite(handle, piece, offset)
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -103,10 +121,16 @@ class DataDirectory:
         return False
 
     def make(self) -> None:
-        """Make the directory itself, durably, if it is not there."""
+        """Make the directory itself, if it is not there; its name is durable then, even if it was (R130).
+
+        Who made it before may have come to its end, or its sync may have failed. Where the parent must not be read,
+        whoever made it there is trusted.
+        """
         if not self.path.exists():
             self.path.mkdir()
-            sync_directory(self.path.parent)
+        elif not os.access(self.path.parent, os.R_OK):
+            return
+        sync_directory(self.path.parent)
 
     def lock(self) -> None:
         """Lock the directory for this process. Raises `DataDirectoryInUse` if another store has it open."""

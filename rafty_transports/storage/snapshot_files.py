@@ -67,6 +67,7 @@ class SnapshotFiles:
         self._lock = threading.Lock()
         self._closed = False
         self._counter = 0
+        self._made = False  # whether the name of `path` is known to be durable
         self._receiver: FileReceiver | None = None
         self._files: dict[Key, SnapshotFile] = {}
         self._tidy()
@@ -89,6 +90,7 @@ class SnapshotFiles:
                 entry.unlink()
         if not (self.path / ANNOUNCED).exists():
             (self.path / INCOMING).unlink(missing_ok=True)
+        sync_directory(self.path)  # an end may have come between the rename of a file and this (R131)
 
     def infos(self) -> list[SnapshotInfo]:
         """What is stored, the newest first. Says nothing of damage that `open` would find."""
@@ -202,9 +204,11 @@ class SnapshotFiles:
             return self.path / f"{self._counter}.new"
 
     def _make(self) -> None:
-        if not self.path.is_dir():
-            self.path.mkdir()
-            sync_directory(self.path.parent)
+        if not self._made:
+            if not self.path.is_dir():
+                self.path.mkdir()
+            sync_directory(self.path.parent)  # the name may be there and not be durable, since a sync failed (R131)
+            self._made = True
 
     def _open_file(self, index: int, term: int) -> BinaryIO:
         with self._lock:

@@ -22,8 +22,8 @@ from rafty_core.stable import Stable
 from rafty_transports.codec import pack_batch
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.storage.checkpoint import Checkpointer
-from rafty_transports.storage.connection import connect, disk_errors, settle
-from rafty_transports.storage.datadir import DataDirectory
+from rafty_transports.storage.connection import connect, disk_errors, make_log_durable, settle
+from rafty_transports.storage.datadir import DataDirectory, sync_directory
 from rafty_transports.storage.errors import DataDirectoryUnusable, StoreClosed, StoreError, WriteFailed
 from rafty_transports.storage.examine import Contents, create, examine
 from rafty_transports.storage.identity import Birth, Wanted
@@ -64,9 +64,11 @@ class SqliteStore:
         self._lock = threading.Lock()
         path = directory.database
         with ExitStack() as opened:
+            make_log_durable(path)
             self._connection = connect(path, 0.5)
             opened.callback(self._connection.close)
             settle(self._connection, path)
+            sync_directory(directory.path)  # sqlite has made its log by now, and does not tell if that fails (R132)
             self._rows = LogRows(self._connection, path, self._seed)
             birth = contents.birth
             self._snapshots = SnapshotFiles(

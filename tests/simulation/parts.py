@@ -1,9 +1,10 @@
-"""The real codec, to be plugged into the simulation."""
+"""The real codec and the real store, to be plugged into the simulation."""
 
 from rafty_core import Message
 from rafty_core.simulation.parts import Parts
 from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
 from rafty_transports.codec import decode, encode
+from tests.simulation.storage.store import SimulatedStore
 
 
 def through_bytes(message: Message) -> Message:
@@ -14,3 +15,4 @@ def through_bytes(message: Message) -> Message:
 
 
 REAL_CODEC = Parts(codec=through_bytes)
+REAL_STORE = Parts(codec=through_bytes, storage=SimulatedStore)

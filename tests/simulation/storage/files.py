@@ -1,0 +1,176 @@
+"""A simulated disk: a tree of files, the operations on it, and what goes wrong with each of them.
+
+Law: *any operation may be the last one before power is lost*, and whoever had a file open then changes nothing more.
+"""
+
+import errno
+import random
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
+from tests.simulation.storage.faults import NO_FAULTS, DiskFaults, PowerCut
+
+TOP = "disk"
+"""The one directory that is always there."""
+
+
+class SimulatedDisk:
+    """A disk and the operating system's view of it.
+
+    draw    where chance comes from; may be another one at each call
+    faults  what goes wrong by itself
+    """
+
+    def __init__(self, draw: random.Random, faults: DiskFaults = NO_FAULTS) -> None:
+        self.draw = draw
+        self.faults = faults
+        self.life = 0
+        """Counts the lives of the process that uses the disk; what an earlier one had open is dead."""
+        self.is_off = False
+        self.operations = self.failures = 0
+        """How many operations there were that change something, and how many were made to fail."""
+        self.connections: dict[str, Any] = {}
+        """By path, what the process that uses the disk has connected to databases."""
+        self._left: int | None = None  # operations until power is cut
+        self._root = Directory()
+        self._root.change({TOP: Directory()})
+        self._root.sync()
+
+    # --------------------------------------------------------------------- ends
+
+    def cut_after(self, operations: int | None) -> None:
+        """Let power be cut at the operation after so many; None: not at all."""
+        self._left = operations
+
+    def lose_power(self, share: float | None = None) -> None:
+        """Power was lost and is back: of what was not synced this share is there; None: any."""
+        if share is None:
+            share = self.draw.choice((LOST, KEPT, 0.5, self.draw.random()))
+        self._root.cut_power(self.draw, share)
+        self.end_process()
+
+    def end_process(self) -> None:
+        """The process has ended, whatever it was doing, and the operating system lives on."""
+        self.life += 1
+        self.is_off = False
+        self._left = None
+
+    def flip(self, path: PurePosixPath) -> None:
+        """Flip one bit of this file, durably."""
+        file = self.file(path)
+        if file.data:
+            place = self.draw.randrange(len(file.data))
+            file.data[place] ^= 1 << self.draw.randrange(8)
+
+    # -------------------------------------------------------------------- names
+
+    def find(self, path: PurePosixPath) -> File | Directory | None:
+        """What has this name; None: nothing has."""
+        entry: File | Directory | None = self._root
+        for name in path.parts[1:]:
+            if not isinstance(entry, Directory):
+                return None
+            entry = entry.names.get(name)
+        return entry
+
+    def file(self, path: PurePosixPath) -> File:
+        """The file of this name. Raises `OSError` if there is none."""
+        found = self.find(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        if not isinstance(found, File):
+            raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
+        return found
+
+    def directory(self, path: PurePosixPath) -> Directory:
+        """The directory of this name. Raises `OSError` if there is none."""
+        found = self.find(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "no such directory", str(path))
+        if not isinstance(found, Directory):
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(path))
+        return found
+
+    def walk(self, path: PurePosixPath) -> Iterator[PurePosixPath]:
+        """The paths of all files below this one."""
+        found = self.find(path)
+        if isinstance(found, File):
+            yield path
+        elif found is not None:
+            for name in sorted(found.names):
+                yield from self.walk(path / name)
+
+    def create(self, path: PurePosixPath) -> File:
+        """A new and empty file of this name."""
+        file = File()
+        self._change(path, {path.name: file})
+        return file
+
+    def make_directory(self, path: PurePosixPath) -> None:
+        """A new and empty directory of this name."""
+        if self.find(path) is not None:
+            raise FileExistsError(errno.EEXIST, "exists", str(path))
+        self._change(path, {path.name: Directory()})
+
+    def remove(self, path: PurePosixPath) -> None:
+        """Take this name away."""
+        if self.find(path) is None:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        self._change(path, {path.name: None})
+
+    def rename(self, before: PurePosixPath, after: PurePosixPath) -> None:
+        """Give what has the one name the other name, in the same directory, in place of what had that."""
+        if before.parent != after.parent:
+            raise NotImplementedError("nothing is moved to another directory")
+        self._change(before, {before.name: None, after.name: self.file(before)})
+
+    # ------------------------------------------------------------------ content
+
+    def write(self, file: File, data: bytes, offset: int, name: str = "") -> None:
+        """Write to a file. Raises `OSError` when the disk is full: a part may have been written."""
+        if self._chance(self.faults.full):
+            end = offset + self.draw.randrange(len(data) + 1)
+            file.write(data[: max(0, end - end % SECTOR - offset)], offset)
+            raise OSError(errno.ENOSPC, "the disk is full", name)
+        file.write(data, offset)
+        self._count()
+
+    def resize(self, file: File, size: int) -> None:
+        """Cut a file off, or make it longer."""
+        file.resize(size)
+        self._count()
+
+    def sync(self, entry: File | Directory, name: str = "") -> None:
+        """Make a file or a directory durable. Raises `OSError`, and then never does it."""
+        self._count()
+        if self._chance(self.faults.sync_failing):
+            entry.fail_sync()
+            raise OSError(errno.EIO, "a sync failed", name)
+        entry.sync()
+
+    def check_power(self) -> None:
+        """Raise `PowerCut` if there is none."""
+        if self.is_off:
+            raise PowerCut
+
+    def _change(self, path: PurePosixPath, change: dict[str, File | Directory | None]) -> None:
+        self.check_power()
+        self.directory(path.parent).change(change)
+        self._count()
+
+    def _chance(self, probability: float) -> bool:
+        self.check_power()
+        fails = probability > 0 and self.draw.random() < probability
+        self.failures += fails
+        return fails
+
+    def _count(self) -> None:
+        self.check_power()
+        self.operations += 1
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self.is_off = True
+                raise PowerCut

@@ -1,0 +1,7 @@
+"""Whole clusters on the real store: `python -m tests.simulation.storage.run --seeds 0:200`."""
+
+from rafty_core.simulation.run import main
+from tests.simulation.parts import REAL_STORE
+
+if __name__ == "__main__":
+    raise SystemExit(main(REAL_STORE, "python -m tests.simulation.storage.run"))

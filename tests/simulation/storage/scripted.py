@@ -1,0 +1,58 @@
+"""A simulated disk that does what a test says, for stories that are told and not drawn.
+
+Law: *nothing goes wrong but what the story says.*
+"""
+
+import errno
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import cast
+
+from rafty_core.configuration import Configuration
+from rafty_transports.storage import SqliteStore
+from tests.simulation.storage import connection, system
+from tests.simulation.storage.content import Directory, File
+from tests.simulation.storage.faults import PowerCut
+from tests.simulation.storage.files import SimulatedDisk
+from tests.simulation.storage.plug import plugged
+
+VOTERS = Configuration.of("n1", "n2", "n3")
+
+
+class ScriptedDisk(SimulatedDisk):
+    """A disk for one store. `failing` are the names whose next sync fails, as often as they stand in it."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(random.Random(seed))
+        self.failing: list[str] = []
+        self.path = system.top_of(self) / "raft"
+
+    def sync(self, entry: File | Directory, name: str = "") -> None:
+        if name in self.failing:
+            self.failing.remove(name)
+            entry.fail_sync()
+            raise OSError(errno.EIO, "a sync failed", name)
+        super().sync(entry, name)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """In this block a store works on this disk; it is left behind at once when power is cut."""
+        with plugged(self, self.draw):
+            with suppress(PowerCut):
+                yield
+
+    def open(self, initial: Configuration | None = VOTERS) -> SqliteStore:
+        """The store of node n1 on this disk."""
+        return SqliteStore.open(cast(Path, self.path), node_id="n1", initial=initial)
+
+    def kill(self) -> None:
+        """The process has ended."""
+        self.end_process()
+        connection.end_process(self)
+
+    def cut_power(self, share: float = 0.0) -> None:
+        """Power was lost, and with it all that was not synced, or but this share."""
+        self.lose_power(share)
+        connection.end_process(self)
