@@ -19,6 +19,7 @@ from rafty_core.configuration import Configuration
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.events import Applied, Campaign, Event, Persisted, Propose
 from rafty_core.history import Image, InvariantViolation
+from rafty_core.log import Log
 from rafty_core.messages import AppendEntriesResponse, Message, RequestVote, RequestVoteResponse
 from rafty_core.node_invariants import NodeInvariants, state_of
 from rafty_core.output import Committed, Output, Write
@@ -28,12 +29,20 @@ from rafty_core.stable import Snapshot, Stable
 from rafty_core.state import State
 
 TIMEOUT = 0.5
-FORGOTTEN = frozenset(("config", "random", "first_term", "noticed_term", "_last_seq", "seq", "packed", "_weight", "_kinds"))
+FORGOTTEN = frozenset(
+    ("config", "random", "first_term", "noticed_term", "_last_seq", "seq", "packed", "_weight", "_kinds")
+)
 """What two nodes may differ in and are the same: what never changes, what only notices or forwarded requests look at,
 the numbers of writes (they count only relative to each other), and what batches compute once and keep."""
 
 Logged = tuple[tuple[int, bytes], ...]
 """A log as (term, entry), from index 1 on."""
+
+
+def logged(log: Log) -> Logged:
+    """All of this log, from which nothing was compacted."""
+    entries = log.slice(1, log.last_index)
+    return tuple((log.term(index), entry) for index, entry in enumerate(entries, 1))
 
 
 class Constant:
@@ -73,7 +82,20 @@ class Node:
     """A node at one moment: its core, asleep; its disk, and what the disk has still to write; and what the checks of
     the world look at."""
 
-    __slots__ = ("id", "disk", "pending", "core", "_state", "role", "term", "log", "commit", "round", "commands", "matches")
+    __slots__ = (
+        "id",
+        "disk",
+        "pending",
+        "_raft",
+        "_asleep",
+        "role",
+        "term",
+        "log",
+        "commit",
+        "round",
+        "commands",
+        "matches",
+    )
 
     def __init__(self, raft: Raft, disk: Disk, pending: Sequence[Write]) -> None:
         state = state_of(raft)
@@ -81,16 +103,16 @@ class Node:
         self.id = state.id
         self.disk = disk
         self.pending = tuple(pending)
-        self.core = pickle.dumps(raft, pickle.HIGHEST_PROTOCOL)
-        self._state: State | None = state
+        self._raft: Raft | None = raft
+        self._asleep = b""
         self.role = role.name
         self.term = state.term
-        entries = log.slice(1, log.last_index)
-        self.log: Logged = tuple((log.term(index), entry) for index, entry in enumerate(entries, 1))
+        self.log = logged(log)
         self.commit = log.commit
         self.round = role.round if isinstance(role, Leader) else 0
-        self.commands = sum(entry[:1] == COMMAND for entry in entries)
-        self.matches = {peer: progress.match for peer, progress in role.progress.items()} if self.leads else {}
+        self.commands = sum(entry[:1] == COMMAND for _, entry in self.log)
+        peers = role.progress.items() if isinstance(role, Leader) else ()
+        self.matches = {peer: progress.match for peer, progress in peers}
 
     @property
     def leads(self) -> bool:
@@ -98,13 +120,21 @@ class Node:
         return self.role == Leader.name
 
     def key(self, names: Mapping[str, str]) -> Hashable:
-        """What is equal for equal nodes, if names are changed so; not after `forget_key`."""
+        """What is equal for equal nodes, if names are changed so. Raises `ValueError` when it is asleep."""
+        if self._raft is None:
+            raise ValueError(f"{self.id} is asleep")
         disk = (self.disk.term, frozen(self.disk.vote, names), self.disk.log)
-        return frozen(self._state, names), disk, frozen(self.pending, names)
+        return frozen(state_of(self._raft), names), disk, frozen(self.pending, names)
 
-    def forget_key(self) -> None:
-        """The core may go; what is asleep is kept."""
-        self._state = None
+    def fall_asleep(self) -> None:
+        """From now on every step is made by a copy."""
+        self._asleep = pickle.dumps(self._raft, pickle.HIGHEST_PROTOCOL)
+        self._raft = None
+
+    def wake(self) -> Raft:
+        """A core for one step."""
+        raft: Raft = pickle.loads(self._asleep)
+        return raft
 
 
 class Step(NamedTuple):
@@ -149,10 +179,10 @@ class Nodes:
         """A node starts from what its disk holds."""
         config = Config(id=node_id, election_timeout=TIMEOUT, heartbeat_interval=TIMEOUT / 5)
         raft = Raft(config, disk.stable(self.configuration), random=Constant(), now=-TIMEOUT)
-        step = self._step(raft, disk, ())
-        if (step.node.term, step.node.log) != (disk.term, disk.log):
-            raise InvariantViolation("I20", f"{node_id} starts elsewhere than its disk")
-        return step
+        state = state_of(raft)
+        if Disk(state.term, state.vote, logged(state.log)) != disk:
+            raise InvariantViolation("I20", f"{node_id} does not start from what its disk holds")
+        return self._step(raft, disk, ())
 
     def happens(self, node: Node, what: str, detail: Any = None) -> Step:
         """What becomes of this node if this happens to it: see `HAPPENINGS`. Raises `InvariantViolation`."""
@@ -168,11 +198,11 @@ class Nodes:
     def persist(self, node: Node, _: None) -> Step:
         """The oldest of its writes is done, and it hears so."""
         disk = node.disk.after(node.pending[0], self.configuration)
-        return self._step(pickle.loads(node.core), disk, node.pending[1:], Persisted(node.pending[0].seq))
+        return self._step(node.wake(), disk, node.pending[1:], Persisted(node.pending[0].seq))
 
     def receive(self, node: Node, event: Event) -> Step:
         """A message, or a wish, reaches it."""
-        return self._step(pickle.loads(node.core), node.disk, node.pending, event)
+        return self._step(node.wake(), node.disk, node.pending, event)
 
     def beat(self, node: Node, _: None) -> Step:
         """A leader's heartbeat is due."""
@@ -183,7 +213,7 @@ class Nodes:
         return self._fire(node, "quorum_deadline")
 
     def _fire(self, node: Node, timer: str) -> Step:
-        raft = pickle.loads(node.core)
+        raft = node.wake()
         setattr(state_of(raft).role, timer, 0.0)
         return self._step(raft, node.disk, node.pending)
 
@@ -207,8 +237,7 @@ class Nodes:
         """What one node must not do, whatever the others do: I5, I9, I11, I12 and I27 as far as it alone can tell."""
         state, (commit, handed_out) = state_of(raft), before
         log, durable = state.log, state.writes.index
-        terms = [log.term(index) for index in range(1, durable + 1)]
-        if list(disk.log[:durable]) != list(zip(terms, log.slice(1, durable), strict=True)):
+        if disk.log[:durable] != logged(log)[:durable]:
             raise InvariantViolation("I12", f"{state.id} takes {durable} for durable, and its disk holds no such")
         if log.commit > commit and isinstance(state.role, Leader) and log.term(log.commit) != state.term:
             text = f"{state.id} commits {log.commit} of term {log.term(log.commit)} in term {state.term}"

@@ -10,13 +10,13 @@ at is exactly this, within `Bounds`:
 - The cores are real, and so is every step. What a node does follows from its state and from what happens to it; each
   such pair is tried once and remembered, so that most worlds cost no step at all.
 - Messages are lost, repeated, delayed and reordered in every way, with a bound on how many are on their way at a time.
-- A disk finishes a write at any time later. A crash finds any number of the pending writes done, and the node starts at
-  once: one that stays down is like one that nothing reaches.
+- A disk finishes its writes in order, each at any time later. A crash finds any number of them done, and the node
+  starts at once: one that stays down is like one that nothing reaches.
 - Time is taken out (see `small_node`): any timer may fire at any time, any number of events may come before it, and
   nobody is deaf to an election since it hears a leader. A deaf node is like one that the question does not reach.
 - The state machine applies at once what it is given, and starts from nothing after a crash.
-- Elections begin with one pre-vote that is asked for and granted at once, unless `pre_votes` are messages as others are:
-  a pre-vote changes nothing where it is granted.
+- Elections begin with one pre-vote that is asked for and granted at once (a pre-vote changes nothing where it is
+  granted), unless `pre_votes` are messages as others are.
 - Worlds that differ in the names of nodes alone count once, unless `renaming` is off: the core treats all names alike.
 
 Not in this world: snapshots, changes of membership, reads, leases, transfers, forwarded proposals, unreachable peers,
@@ -82,9 +82,7 @@ class Search:
         commits = max(len(ghost.committed) for ghost in ghosts)
         leaders = max(len(ghost.leaders) for ghost in ghosts)
         nodes, complete = len(self.small.nodes.things), not self.frontier
-        return Report(
-            len(self.came_from), self.transitions, self.depth, nodes, len(steps), commits, leaders, complete
-        )
+        return Report(len(self.came_from), self.transitions, self.depth, nodes, len(steps), commits, leaders, complete)
 
     def _go_deeper(self, most_worlds: int) -> None:
         small, came_from, following = self.small, self.came_from, list[World]()
@@ -145,8 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"{report.worlds} worlds{'' if report.complete else ' (not all)'}, {report.transitions} transitions, "
         f"depth {report.depth}, in {seconds:.1f} s: {report.worlds / seconds:.0f} worlds a second\n"
-        f"{report.nodes} states of a node, {report.steps} steps of a core; at most {report.leaders} terms with a leader "
-        f"and {report.commits} committed entries in one world"
+        f"{report.nodes} states of a node, {report.steps} steps of a core; in one world at most {report.leaders} terms "
+        f"with a leader and {report.commits} committed entries"
     )
     return 0
 

@@ -1,7 +1,9 @@
 """The worlds of a small cluster, and how one leads to the next.
 
-Law: *a world is a few numbers*: of its nodes, of the messages on their way, and of what is remembered. Equal things have
-equal numbers, so that two ways to the same world meet there, and a step of a node that was made before costs nothing.
+Law: *a world is a few numbers*: of its nodes, of the messages on their way, and of what is remembered.
+
+Equal things have equal numbers, so that two ways to the same world meet there, and a step of a node that was made
+before costs nothing.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -110,18 +112,21 @@ class SmallWorld:
         nodes = [self._node(self.cluster.start(node_id, Disk()))[0] for node_id in self.cluster.ids]
         return (*nodes, self._bag(()), self._ghost(Ghost()))
 
-    def canonical(self, world: World) -> World:
-        """A key that is equal for worlds that are the same but for the names of the nodes."""
+    def variants(self, world: World) -> list[World]:
+        """This world under all changes of names, in forms: equal for worlds that are the same but for the names."""
         *nodes, bag, ghost = world
         forms, bag_forms, ghost_forms = self.nodes.forms, self.bags.forms[bag], self.ghosts.forms[ghost]
-        return min(
-            [(*[forms[nodes[i]][p] for i in order], bag_forms[p], ghost_forms[p]) for p, order in self._orders]
-        )
+        return [(*[forms[nodes[i]][p] for i in order], bag_forms[p], ghost_forms[p]) for p, order in self._orders]
+
+    def canonical(self, world: World) -> World:
+        """A key that is equal for worlds that are the same but for the names of the nodes."""
+        return min(self.variants(world))
 
     def _node(self, step: Step) -> tuple[int, tuple[int, ...]]:
-        node = step.node
+        node, known = step.node, len(self.nodes.things)
         number = self.nodes.number(node.key({}), node, lambda p: node.key(self._names[p]))
-        node.forget_key()
+        if number == known:
+            node.fall_asleep()
         return number, tuple(map(self._message, step.messages))
 
     def _message(self, message: Message) -> int:
@@ -185,10 +190,14 @@ class SmallWorld:
         else:
             nodes[at], sent = self._step(nodes[at], what, detail)
         if what == "crash":
+            if nodes[at] == world[at]:
+                return []  # there was nothing to lose
             ghost = self._ghost(self.ghosts.things[ghost].crashed())
         elif what == "message" and not self.bounds.repeating:
             bag = tuple(message for message in bag if message != detail)
-        ghost = self._check(nodes, at, ghost)
+        for node, before in zip(nodes, world, strict=False):
+            if node != before:
+                ghost = self._check(nodes, node, ghost)
         return [(*nodes, left, ghost) for left in self._left(bag, sent)]
 
     def _elect(self, nodes: list[int], at: int, voter: int) -> tuple[int, ...]:
@@ -221,9 +230,9 @@ class SmallWorld:
 
     # ----------------------------------------------------------------- checks
 
-    def _check(self, nodes: list[int], at: int, ghost: int) -> int:
+    def _check(self, nodes: list[int], changed: int, ghost: int) -> int:
         """Check what holds between this node, which has changed, and the rest; returns what is remembered now."""
-        changed, things = nodes[at], self.nodes.things
+        things = self.nodes.things
         if (changed, ghost) not in self._unnoticed:
             now = remember([things[node] for node in nodes], things[changed], self.ghosts.things[ghost])
             before, ghost = ghost, self._ghost(now)
