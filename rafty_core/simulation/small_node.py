@@ -132,8 +132,8 @@ class Node:
         self._raft = None
 
     def wake(self) -> Raft:
-        """A core for one step."""
-        raft: Raft = pickle.loads(self._asleep)
+        """A core for one step; a node that was not asleep is no more of use then."""
+        raft: Raft = self._raft or pickle.loads(self._asleep)
         return raft
 
 
@@ -171,7 +171,8 @@ _slots: dict[type, list[str]] = {}
 class Nodes:
     """The nodes of one cluster: how each begins, and what becomes of one to which something happens."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, slow_disks: bool = True) -> None:
+        self.slow_disks = slow_disks
         self.ids = [f"n{number}" for number in range(1, size + 1)]
         self.configuration = Configuration.of(*self.ids)
 
@@ -186,7 +187,11 @@ class Nodes:
 
     def happens(self, node: Node, what: str, detail: Any = None) -> Step:
         """What becomes of this node if this happens to it: see `HAPPENINGS`. Raises `InvariantViolation`."""
-        return HAPPENINGS[what](self, node, detail)
+        step = HAPPENINGS[what](self, node, detail)
+        while step.node.pending and not self.slow_disks:
+            then = self.persist(step.node, None)
+            step = Step(then.node, step.messages + then.messages)
+        return step
 
     def crash(self, node: Node, done: int) -> Step:
         """It loses power when so many of its writes are done, and starts again."""

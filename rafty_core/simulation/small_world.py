@@ -15,7 +15,7 @@ at is exactly this, within `Bounds`:
 - Time is taken out (see `small_node`): any timer may fire at any time, any number of events may come before it, and
   nobody is deaf to an election since it hears a leader. A deaf node is like one that the question does not reach.
 - The state machine applies at once what it is given, and starts from nothing after a crash.
-- Elections begin with one pre-vote that is asked for and granted at once (a pre-vote changes nothing where it is
+- Elections begin with pre-votes that are asked for and granted at once (a pre-vote changes nothing where it is
   granted), unless `pre_votes` are messages as others are.
 - Worlds that differ in the names of nodes alone count once, unless `renaming` is off: the core treats all names alike.
 

@@ -33,10 +33,11 @@ class Bounds:
     messages   on their way at one time: if there are more, any of them are lost, so that only so many are left
     crashes    in all
     rounds     of heartbeats that a leader sends in its term; 0: what is lost is not sent again
+    slow_disks whether a write takes time. Otherwise it is done in the step that asks for it, and a crash loses none
     resigning  whether a leader may find that it has lost its majority, and step down
     repeating  whether a message that has arrived may arrive again, however often and late
-    pre_votes  whether pre-votes are messages as others are. Otherwise an election begins with one question and its
-               answer, in one step: a node stands for election when one of the others would vote for it
+    pre_votes  whether pre-votes are messages as others are. Otherwise an election begins with the questions to as many
+               as are needed, and their answers, in one step: a node stands for election when they would vote for it
     renaming   whether worlds that differ in the names of the nodes alone are one and the same
     """
 
@@ -46,6 +47,7 @@ class Bounds:
     messages: int = 2
     crashes: int = 0
     rounds: int = 0
+    slow_disks: bool = True
     resigning: bool = True
     repeating: bool = True
     pre_votes: bool = False
@@ -53,8 +55,8 @@ class Bounds:
 
 
 class Action(NamedTuple):
-    """What happens: see `HAPPENINGS` of the nodes. `node` is a position; `detail` is the number of the message, the
-    position of the voter that is asked (-1: all), or how many writes a crash leaves done."""
+    """What happens: see `HAPPENINGS` of the nodes. `node` is a position; `detail` is the number of the message, which
+    voters are asked (an index of `choices`; -1: all), or how many writes a crash leaves done."""
 
     what: str
     node: int
@@ -91,8 +93,9 @@ class SmallWorld:
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self.cluster = Nodes(bounds.nodes)
+        self.cluster = Nodes(bounds.nodes, bounds.slow_disks)
         ids = self.cluster.ids
+        self.choices = list(combinations(range(bounds.nodes), bounds.nodes // 2))
         orders = list(permutations(range(bounds.nodes))) if bounds.renaming else [tuple(range(bounds.nodes))]
         self._orders = list(enumerate(orders))  # in the p-th, position i is that of the node that was at orders[p][i]
         self._names = [{ids[old]: ids[new] for new, old in enumerate(order)} for order in orders]
@@ -173,9 +176,9 @@ class SmallWorld:
             if bounds.resigning:
                 yield Action("resign", at)
         elif node.term < bounds.terms:
-            for voter in [-1] if bounds.pre_votes else range(bounds.nodes):
-                if voter != at:
-                    yield Action("campaign", at, voter)
+            for number, voters in [(-1, ())] if bounds.pre_votes else enumerate(self.choices):
+                if at not in voters:
+                    yield Action("campaign", at, number)
         if bounds.crashes:
             yield from [Action("crash", at, done) for done in range(len(node.pending) + 1)]
 
@@ -184,7 +187,7 @@ class SmallWorld:
         nodes, bag, ghost = list(world[:-2]), self.bags.things[world[-2]], world[-1]
         what, at, detail = action
         if what == "campaign" and detail >= 0:
-            sent = self._elect(nodes, at, detail)
+            sent = self._elect(nodes, at, self.choices[detail])
             if self.nodes.things[nodes[at]].role == PreCandidate.name:
                 return []  # the pre-vote was refused, and with no other on its way nothing comes of it
         else:
@@ -200,14 +203,15 @@ class SmallWorld:
                 ghost = self._check(nodes, node, ghost)
         return [(*nodes, left, ghost) for left in self._left(bag, sent)]
 
-    def _elect(self, nodes: list[int], at: int, voter: int) -> tuple[int, ...]:
-        """A node's election timeout is over; one of the others is asked for its pre-vote, and its answer arrives."""
-        things, to = self.messages.things, self.cluster.ids[voter]
+    def _elect(self, nodes: list[int], at: int, voters: tuple[int, ...]) -> tuple[int, ...]:
+        """A node's election timeout is over; these voters are asked for their pre-votes, and their answers arrive."""
+        things = self.messages.things
         nodes[at], sent = self._step(nodes[at], "campaign")
-        asked = [number for number in sent if isinstance(things[number], PreVote)]
-        sent = tuple(number for number in sent if number not in asked)
-        for question in asked:
-            if things[question].to == to:
+        questions = {things[number].to: number for number in sent if isinstance(things[number], PreVote)}
+        sent = tuple(number for number in sent if number not in questions.values())
+        for voter in voters:
+            question = questions.get(self.cluster.ids[voter])
+            if question is not None:
                 nodes[voter], answers = self._step(nodes[voter], "message", question)
                 for answer in answers:
                     nodes[at], more = self._step(nodes[at], "message", answer)
@@ -253,8 +257,8 @@ class SmallWorld:
         if what == "message":
             return f"{node_id} receives: {explain(self.messages.things[detail])}"
         if what == "campaign":
-            asked = f"; it asks {self.cluster.ids[detail]} for its pre-vote" if detail >= 0 else ""
-            return f"{node_id}'s election timeout is over{asked}"
+            asked = [self.cluster.ids[voter] for voter in self.choices[detail]] if detail >= 0 else []
+            return f"{node_id}'s election timeout is over{'; pre-votes come from ' if asked else ''}{', '.join(asked)}"
         if what == "persist":
             write = node.pending[0]
             spans = ", ".join(f"{batch.first} to {batch.last} of term {batch.term}" for batch in write.batches)

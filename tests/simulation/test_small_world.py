@@ -20,8 +20,10 @@ from rafty_core.writes import Writes
 
 ONE_TERM = Bounds(terms=1, entries=0, messages=1)
 TWO_TERMS = Bounds(terms=2, entries=0, messages=1, resigning=False)
+QUICK_DISKS = Bounds(terms=2, entries=1, messages=2, slow_disks=False, resigning=False)
 LONGER = [
     Bounds(terms=2, entries=1, messages=1),
+    QUICK_DISKS,
     Bounds(terms=1, entries=1, messages=2),
     Bounds(terms=2, entries=0, messages=1, crashes=1),
     Bounds(terms=1, entries=1, messages=1, rounds=2),
@@ -35,6 +37,8 @@ LONGER = [
         (Bounds(terms=1, entries=1, messages=1, crashes=1), 1, 2),
         (Bounds(terms=1, entries=0, messages=1, rounds=1), 1, 1),
         (Bounds(terms=1, entries=0, messages=2), 1, 1),
+        (Bounds(terms=1, entries=1, messages=2, slow_disks=False, resigning=False), 1, 2),
+        (Bounds(nodes=1, terms=2, entries=1, crashes=1), 2, 3),
         (Bounds(terms=1, entries=0, messages=2, repeating=False, pre_votes=True), 1, 1),
         *[
             pytest.param(bounds, bounds.terms, bounds.terms + bounds.entries, marks=pytest.mark.slow)
@@ -93,6 +97,11 @@ def always(*_: object) -> bool:
     return True
 
 
+def look_at_the_term_alone(self: Log, last_log_index: int, last_log_term: int) -> bool:
+    """Fault F7: of two logs that end in the same term, the shorter is taken for as good."""
+    return last_log_term >= self.last_term
+
+
 def count_every_term(state: State, leader: Leader) -> None:
     """Fault F30, Figure 8: entries of earlier terms are committed by counting."""
     match = {peer: progress.match for peer, progress in leader.progress.items()} | {state.id: state.writes.index}
@@ -138,6 +147,7 @@ begin = State.__init__
         (election, "_may_vote_for", always, TWO_TERMS, "I6", 4),
         (replication, "acknowledge", acknowledge_at_once, TWO_TERMS, "I9", 6),
         (replication, "_advance_commit", count_itself_at_once, TWO_TERMS, "I10", 8),
+        (Log, "is_up_to_date", look_at_the_term_alone, QUICK_DISKS, "I4", 12),
         (Writes, "truncated", cut_again, TWO_TERMS, "I12", 12),
         (Log, "is_up_to_date", always, TWO_TERMS, "I4", 14),
         (replication, "_advance_commit", count_every_term, TWO_TERMS, "I11", 16),
@@ -169,9 +179,9 @@ def test_small_world_tells_the_shortest_story(monkeypatch: pytest.MonkeyPatch) -
         search(TWO_TERMS)
     assert str(caught.value).splitlines() == [
         "I6: n2: the vote n2 of term 1 is now n1",
-        "  1. n1's election timeout is over; it asks n2 for its pre-vote",
+        "  1. n1's election timeout is over; pre-votes come from n2",
         "  2. n1's disk has written: term 1, vote n1",
-        "  3. n2's election timeout is over; it asks n3 for its pre-vote",
+        "  3. n2's election timeout is over; pre-votes come from n3",
         "  4. n2 receives: n1 asks n2 for its vote in term 1; its log ends with entry 0 of term 0",
     ]
 
