@@ -147,7 +147,7 @@ begin = State.__init__
         (election, "_may_vote_for", always, TWO_TERMS, "I6", 4),
         (replication, "acknowledge", acknowledge_at_once, TWO_TERMS, "I9", 6),
         (replication, "_advance_commit", count_itself_at_once, TWO_TERMS, "I10", 8),
-        (Log, "is_up_to_date", look_at_the_term_alone, QUICK_DISKS, "I4", 12),
+        pytest.param(Log, "is_up_to_date", look_at_the_term_alone, QUICK_DISKS, "I4", 12, marks=pytest.mark.slow),
         (Writes, "truncated", cut_again, TWO_TERMS, "I12", 12),
         (Log, "is_up_to_date", always, TWO_TERMS, "I4", 14),
         (replication, "_advance_commit", count_every_term, TWO_TERMS, "I11", 16),
