@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rafty_core.simulation.caller import Caller
     from rafty_core.simulation.node import SimulatedNode
 
+REPEATED = 0.15
+"""How likely a call that is answered is tried once more, as by a client that has lost the answer."""
+
 LONGEST_CALL = 4.0
 """Seconds after which a call is given up."""
 
@@ -101,9 +104,13 @@ class Call:
         kind, _, *values = operation.request.split(b" ")
         if kind == b"append" and result.count(values[0]) != 1:
             raise self._wrong(f"took effect {result.count(values[0])} times: {result!r:.200}")
-        if not operation.certain:
+        first, random = not operation.certain, self.session.caller.random
+        if first:
             self.session.caller.settle(operation, result)
-        if not self.ended:
+        if first and random.random() < REPEATED:
+            self.session.world.after(random.uniform(0, 1.5), lambda: self.try_at(self.session.caller.pick(anew=True)))
+            self.tries += 1  # nothing else follows
+        elif not self.ended:
             self.end()
 
     def _wrong(self, what: str) -> InvariantViolation:
