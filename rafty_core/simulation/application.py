@@ -29,7 +29,8 @@ def in_envelope(token: int, number: int, command: bytes) -> bytes:
     return b"%d/%d:%s" % (token, number, command)
 
 
-def _content(command: bytes) -> bytes:
+def content_of(command: bytes) -> bytes:
+    """What the application gets of this command in the log: it knows of no envelopes."""
     return command if command.startswith(OPERATION) else command[command.index(b":") + 1 :]
 
 
@@ -69,7 +70,7 @@ class Application:
         run: list[bytes] = []
         for index, entry in enumerate([*entries, b"\0"], first):
             if entry[:1] == COMMAND:
-                run.append(_content(entry[1:]))
+                run.append(content_of(entry[1:]))
             elif run:
                 results += self._apply(index - len(run), run)
                 run = []
@@ -96,6 +97,11 @@ class Reference:
         self._images: dict[int, tuple[str, bytes]] = {}
         self.ordered: list[bytes] = []
         """The results of all commands, in their order."""
+
+    @property
+    def machine(self) -> Any:
+        """The machine, as it is behind the newest committed entry."""
+        return self._application.machine
 
     def see(self, index: int, entry: bytes) -> None:
         """The next entry is committed."""

@@ -53,10 +53,11 @@ class Calls:
             node.receive(event)
         return str(event.token)
 
-    def read(self, node: "SimulatedNode", mode: str) -> str:
-        """A client reads at this node; returns the token."""
-        committed = self.cluster.invariants.ghost.last
-        index = self.cluster.world.random.randint(0, committed) if mode == "at_least" else 0
+    def read(self, node: "SimulatedNode", mode: str, index: int | None = None) -> str:
+        """A client reads at this node, "at_least" at this index or at any; returns the token."""
+        if index is None:
+            committed = self.cluster.invariants.ghost.last
+            index = self.cluster.world.random.randint(0, committed) if mode == "at_least" else 0
         return self._ask(node, Read(self._token("read"), mode, index))
 
     def transfer(self, node: "SimulatedNode", target: str | None, timeout: float) -> str:

@@ -3,7 +3,8 @@
 Law: *applied means once, not applied means never, unknown means at most once* (invariant I18).
 
 Each command is unique, by an envelope around it, so that its fate can be read off the committed log. A command's result
-is what the state machine answers, or its ordinal among all committed commands.
+is what the state machine answers, or its ordinal among all committed commands. Operations of sessions have no envelope,
+and may be repeated; `callers` looks after them.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from rafty_core import NotApplied, OutcomeUnknown, ProposalAnswer
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation
+from rafty_core.sessions import OPERATION
 from rafty_core.simulation.application import MakeCommand, in_envelope
 from rafty_core.simulation.machine import Replay
 from rafty_core.simulation.world import World
@@ -26,6 +28,7 @@ class Clients:
         self.fates: dict[int, str] = {}  # by token: "applied", "empty", or what the answer was
         self._next = 0
         self._ordinals: dict[bytes, int] = {}
+        self._commands = 0  # that were committed
         self._never: dict[bytes, str] = {}
         self._seen = 0
 
@@ -42,6 +45,13 @@ class Clients:
     def _content(self, padding: bytes) -> bytes:
         return padding if self._make is None else self._make(self.world.random)
 
+    def ask(self, node: str, content: bytes) -> tuple[int, bytes]:
+        """A new request of a caller with one command: its token, and the command."""
+        self._next += 1
+        command = in_envelope(self._next, 0, content)
+        self.open[self._next] = (node, [command])
+        return self._next, command
+
     def crashed(self, node: str) -> None:
         """The node of some requests is gone; their outcome stays unknown."""
         gone = [token for token, (where, _) in self.open.items() if where == node]
@@ -56,11 +66,14 @@ class Clients:
             if entry[:1] != COMMAND:
                 continue
             command = entry[1:]
+            self._commands += 1
+            if command.startswith(OPERATION):
+                continue
             if command in self._never:
                 raise InvariantViolation("I18", f"{command!r} is committed, but was answered {self._never[command]}")
             if command in self._ordinals:
                 raise InvariantViolation("I18", f"{command!r} is committed twice")
-            self._ordinals[command] = len(self._ordinals) + 1
+            self._ordinals[command] = self._commands
 
     def answered(self, node: str, answer: ProposalAnswer, with_results: bool) -> None:
         """Check an answer against the committed log, now and for all time to come."""

@@ -5,12 +5,14 @@ Law: *after every step of every node everything that must hold is checked, and e
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, Raft
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
 from rafty_core.roles import Leader
 from rafty_core.simulation.application import Reference
+from rafty_core.simulation.callers import Callers
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
 from rafty_core.simulation.machine import Replay
@@ -19,6 +21,7 @@ from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
 from rafty_core.simulation.points import points_of
+from rafty_core.simulation.registers import machine_of
 from rafty_core.simulation.world import World
 
 
@@ -28,11 +31,14 @@ class Cluster:
     def __init__(
         self, options: Options, parts: Parts = SIMULATED, *, keep: int = 40, with_digest: bool = False
     ) -> None:
-        self.options, self.parts = options, parts
+        machine = machine_of(options) if parts.machine is None else None
+        self.options, self.parts = options, parts if machine is None else replace(parts, machine=machine)
         self.world = World(options.seed, keep, with_digest)
         ids = [f"n{number}" for number in range(1, options.size + 1)]
         self.invariants = ClusterInvariants()
-        self.replay = Replay(Reference(parts.machine) if parts.machine is not None else None)
+        self.callers = Callers(self, options.callers if machine is not None else 0)
+        reference = Reference(self.parts.machine) if self.parts.machine is not None else None
+        self.replay = Replay(reference, self.callers.see)
         self.clients = Clients(self.world, self.replay, parts.command)
         self.calls = Calls(self)
         self.network = Network(self.world, options, self)
@@ -65,6 +71,7 @@ class Cluster:
         """Start every node."""
         for node in self.nodes.values():
             node.start()
+        self.callers.start()
 
     def join(self, node_id: str) -> SimulatedNode:
         """A node of this name with an empty data directory, and so a new incarnation; it is not started yet."""
@@ -83,6 +90,7 @@ class Cluster:
         self.invariants.crashed(node_id)
         self.clients.crashed(node_id)
         self.calls.crashed(node_id)
+        self.callers.crashed(node_id)
 
     def propose(self, node: SimulatedNode) -> int:
         """A client proposes something at this node; returns its token."""
@@ -108,10 +116,11 @@ class Cluster:
         self.calls.see()
         self.replay.see(committed)
         for answer in output.answers:
-            if isinstance(answer, ProposalAnswer):
-                self.clients.answered(node.id, answer, self.options.with_results)
-            else:
+            if not isinstance(answer, ProposalAnswer):
                 self.calls.answered(node, answer)
+            elif isinstance(answer.token, int):
+                self.clients.answered(node.id, answer, self.options.with_results)
+            self.callers.answered(node, answer)
         node.deadline = raft.deadline
         if not node.deadline > node.clock:
             raise InvariantViolation("I25", f"{node.id} asks to be called again at once, at {node.deadline}")

@@ -43,9 +43,11 @@ class Liveness:
         self._expect_rest()
         self._expect_writes()
         self._expect_reads()
+        self._expect_callers()
         self._expect_answers()
         self._expect_agreement()
         self._expect_quiet()
+        self.cluster.callers.check()
 
     # --------------------------------------------------------------------- core
 
@@ -158,6 +160,12 @@ class Liveness:
             return any(token in calls.open for token in tokens.values())
 
         self._expect(self.world.run_while(waiting, 10), "I25", "a read is not served")
+
+    def _expect_callers(self) -> None:
+        """Every caller comes to an end with what it does, and one of them reads everything."""
+        callers = self.cluster.callers
+        callers.finish()
+        self._expect(self.world.run_while(lambda: callers.busy, 30), "I25", "the callers do not come to an end")
 
     def _expect_answers(self) -> None:
         """Every request has its answer, within its deadline."""

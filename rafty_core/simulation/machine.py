@@ -5,6 +5,7 @@ Law: *a snapshot at k is the state after the entries 1 to k, whoever took it, wh
 The number is a chained hash of all that was applied, so that any difference shows at once. It never enters a trace.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from rafty_core import Fetch, Raft, Snapshot, SnapshotFailed, SnapshotReceived, SnapshotTaken, Write
@@ -37,11 +38,15 @@ class MachineState(NamedTuple):
 
 
 class Replay:
-    """The states that every machine must go through, by index; `reference` is the application, if there is one."""
+    """The states that every machine must go through, by index; `reference` is the application, if there is one.
 
-    def __init__(self, reference: Reference | None) -> None:
+    watch  is told of each committed entry, when `reference` has just applied it
+    """
+
+    def __init__(self, reference: Reference | None, watch: Callable[[int, bytes], None]) -> None:
         self.states = [MachineState()]
         self.reference = reference
+        self._watch = watch
 
     def see(self, committed: list[bytes]) -> None:
         """Follow what was committed since the last call."""
@@ -49,6 +54,7 @@ class Replay:
             self.states.append(self.states[-1].after(entry))
             if self.reference is not None:
                 self.reference.see(len(self.states) - 1, entry)
+                self._watch(len(self.states) - 1, entry)
 
     def result(self, ordinal: int) -> bytes:
         """The result of the command that is the `ordinal`-th in the log."""

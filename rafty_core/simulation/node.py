@@ -27,6 +27,7 @@ from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts import Contracts, CountedRandom
+from rafty_core.simulation.duties import Duties
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 from rafty_core.simulation.parts import StorageRefused
 
@@ -58,6 +59,7 @@ class SimulatedNode:
         self.machine = MachineState()
         make, check = cluster.parts.machine, cluster.parts.check
         self.application = Application(make, check) if make is not None else None
+        self.duties = Duties(self)
         self.states: dict[int, MachineState] = {}  # that the machine went through in this life
         self._met: dict[str, str] = {}  # incarnations of peers, durable
         self._followed = Configuration()
@@ -102,6 +104,7 @@ class SimulatedNode:
         self.deadline = self.raft.deadline
         self.cluster.invariants.started(self.raft, stable)
         self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
+        self.duties.begin()
         self._new = True
         self._wake_after(0.0)
 
@@ -195,6 +198,7 @@ class SimulatedNode:
         output = raft.step(now, *events)
         self.cluster.check(self, raft, output)
         self.contracts.after(raft, output)
+        self.duties.noticed(raft, output.notices)
         self.cluster.reached(self, raft, output)
         if self.raft is raft:  # nothing has struck it down before anything left
             self.carry_out(output)
@@ -307,6 +311,7 @@ class SimulatedNode:
         self.cluster.replay.check(self.id, self.machine, self.application)
         self.states[self.machine.applied] = self.machine
         self.receive(Applied(self.machine.applied, results if self.options.with_results else ()))
+        self.duties.applied()
         self._applying = False
         if self._to_apply:
             self._apply_some()

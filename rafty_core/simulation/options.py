@@ -23,6 +23,11 @@ class Options:
     lingering  how likely a removed node talks on, instead of being shut down
     skipped    numbers of strikes of the nemesis that are left out: a shrunken story
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
+    application      what the nodes run if nobody gives a machine: "none", "registers", or these in "sessions"
+    callers          how many closed-loop clients there are if the nodes run that
+    caller_interval  for how long they think between two operations, about
+    session_expiry   seconds of log time without use after which a session is gone
+    max_sessions, max_kept_answers  bounds of the sessions
     """
 
     seed: int
@@ -63,6 +68,12 @@ class Options:
     read_interval: float
     max_pending_reads: int
     lease: float
+    application: str
+    callers: int
+    caller_interval: float
+    session_expiry: float
+    max_sessions: int
+    max_kept_answers: int
     skipped: frozenset[int] = frozenset()
 
     @classmethod
@@ -108,7 +119,18 @@ class Options:
             read_interval=draw.choice((0, 0.03, 0.2)),
             max_pending_reads=draw.choice((4, 65536, 65536)),
             lease=draw.choice((0, 0, 0.2, 0.6, 1.2)),
+            application=draw.choice(("none", "none", "none", "registers", "sessions", "sessions")),
+            callers=draw.randint(2, 5),
+            caller_interval=draw.choice((0.05, 0.2)),
+            session_expiry=draw.choice((1.5, 4.0, 30.0)),
+            max_sessions=draw.choice((4, 1000)),
+            max_kept_answers=draw.choice((2, 3, 1000)),
         )
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether callers use sessions: they need the results of their calls."""
+        return self.application == "sessions" and self.with_results
 
     @property
     def promise(self) -> Lease | None:

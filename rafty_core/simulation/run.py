@@ -42,6 +42,7 @@ class Report:
     configurations: int
     points: dict[str, int]
     cells: dict[tuple[str, str], int]
+    history: dict[str, int]
     digest: str
 
 
@@ -78,6 +79,7 @@ def run(
         len(cluster.invariants.ghost.configurations),
         dict(cluster.points),
         dict(cluster.cells),
+        cluster.callers.summary,
         digest.hexdigest() if digest else "",
     )
 
