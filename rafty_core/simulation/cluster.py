@@ -26,10 +26,10 @@ class Cluster:
     """All nodes, their network, their clients, and the invariants that watch them."""
 
     def __init__(
-        self, options: Options, parts: Parts = SIMULATED, *, keep: int = 40, with_digest: bool = False
+        self, options: Options, parts: Parts = SIMULATED, *, keep: int | None = 40, with_digest: bool = False
     ) -> None:
         self.options, self.parts = options, parts
-        self.world = World(options.seed, keep, with_digest)
+        self.world = World(options.seed, keep, with_digest, options.salt)
         ids = [f"n{number}" for number in range(1, options.size + 1)]
         self.invariants = ClusterInvariants()
         self.replay = Replay(Reference(parts.machine) if parts.machine is not None else None)

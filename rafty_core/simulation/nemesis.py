@@ -132,7 +132,9 @@ class Nemesis:
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
-        self.world.random.choice((*kinds, *more, self._freeze_leader, self._freeze_leader))()
+        allowed = self.cluster.options.kinds
+        choice = (*kinds, *more, self._freeze_leader, self._freeze_leader)
+        self.world.random.choice([kind for kind in choice if not allowed or kind.__name__.strip("_") in allowed])()
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there

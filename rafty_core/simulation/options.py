@@ -22,6 +22,8 @@ class Options:
     gathering  how likely all events that wait are told to the core in one step, instead of one by one
     lingering  how likely a removed node talks on, instead of being shut down
     skipped    numbers of strikes of the nemesis that are left out: a shrunken story
+    kinds      names of the faults that the nemesis may choose from; empty: all
+    salt       another number is another run of the same strikes, with other delays of messages
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
     """
 
@@ -64,6 +66,10 @@ class Options:
     max_pending_reads: int
     lease: float
     skipped: frozenset[int] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    salt: int = 0
+    max_command_bytes: int = 200
+    max_proposal_bytes: int = 500
 
     @classmethod
     def draw(cls, seed: int, size: int | None = None) -> "Options":
@@ -139,8 +145,8 @@ class Options:
             max_inflight_bytes=self.max_inflight_bytes,
             max_uncommitted_bytes=self.max_uncommitted_bytes,
             max_apply_bytes=self.max_apply_bytes,
-            max_command_bytes=200,
-            max_proposal_bytes=500,
+            max_command_bytes=self.max_command_bytes,
+            max_proposal_bytes=self.max_proposal_bytes,
             max_pending_proposals=self.max_pending_proposals,
             forward_timeout=self.forward_timeout,
             max_pending_reads=self.max_pending_reads,

@@ -1,35 +1,34 @@
-"""One seed from start to end: safety under all faults, then liveness when they have stopped.
+"""One run from start to end: safety under all faults, then liveness when they have stopped.
 
-Law: *a seed that fails says what it was, what broke, and what happened just before.*
-
-    python -m rafty_core.simulation.run 42             replay one seed
-    python -m rafty_core.simulation.run --seeds 0:2000 search
+Law: *a run that fails says what it was, what broke, and what happened just before.*
 """
 
-import argparse
-import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rafty_core.invariants import InvariantViolation
+from rafty_core.history import InvariantViolation
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.failure import SHOWN, SimulationFailure, number_of, text_of
 from rafty_core.simulation.liveness import Liveness
 from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
 
-REPLAY = "python -m rafty_core.simulation.run"
-
-
-class SimulationFailure(Exception):
-    """A run broke an invariant, or the core raised. The text has seed, options, what broke, and the last events."""
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. `digest` is empty unless it was asked for."""
+    """What a run did.
+
+    steps           how many steps the cores made
+    terms           how many terms had a leader
+    committed       how many entries were committed
+    fates           what became of the proposals, and of how many
+    calls           what became of reads, changes of membership and transfers
+    configurations  how many configurations were committed
+    digest          of all that happened; empty unless it was asked for
+    """
 
     seed: int
     steps: int
@@ -49,35 +48,75 @@ def run(
     parts: Parts = SIMULATED,
     *,
     size: int | None = None,
-    keep: int = 40,
+    keep: int | None = SHOWN,
     with_digest: bool = False,
     **fixed: Any,
 ) -> Report:
     """Run this seed, with some of its options `fixed`. Raises `SimulationFailure`."""
     options = replace(Options.draw(seed, size), **fixed)
+    if options != Options.draw(seed):
+        parts = replace(parts, replay="save this failure, and replay the file")
+    return run_options(options, parts, keep=keep, with_digest=with_digest)
+
+
+def run_options(
+    options: Options,
+    parts: Parts = SIMULATED,
+    *,
+    keep: int | None = SHOWN,
+    with_digest: bool = False,
+    until_repair: bool = False,
+) -> Report:
+    """Run what these options say. Raises `SimulationFailure`.
+
+    keep          how many of the last events a failure holds; None: all
+    until_repair  end when the faults end, and expect no liveness
+    """
     cluster = Cluster(options, parts, keep=keep, with_digest=with_digest)
+    nemesis = Nemesis(cluster)
     try:
-        _run_phases(cluster)
+        cluster.start()
+        nemesis.start()
+        cluster.world.run_until(options.duration)
+        if not until_repair:
+            nemesis.repair()
+            Liveness(cluster, nemesis).check()
     except Exception as error:
-        where = "" if isinstance(error, InvariantViolation) else "\n" + traceback.format_exc()
-        events = [f"{at:9.4f} {node:7} {what} {value}" for at, node, what, value in cluster.world.trace]
-        what = f"{type(error).__name__} {error}{where}"
-        text = "\n".join([f"seed {seed}: {error}", str(options), *events, what, f"{REPLAY} {seed}"])
-        raise SimulationFailure(text) from error
-    clients, digest = cluster.clients, cluster.world.digest
+        raise _failure(cluster, nemesis, error) from error
+    return _report(cluster)
+
+
+def _failure(cluster: Cluster, nemesis: Nemesis, error: Exception) -> SimulationFailure:
+    world = cluster.world
+    return SimulationFailure(
+        cluster.options,
+        number_of(error),
+        text_of(error),
+        world.time,
+        nemesis.strikes,
+        world.events,
+        tuple(world.trace),
+        cluster.parts.replay.format(seed=cluster.options.seed),
+        "" if isinstance(error, InvariantViolation) else traceback.format_exc(),
+    )
+
+
+def _report(cluster: Cluster) -> Report:
+    digest = cluster.world.digest
     return Report(
-        seed,
+        cluster.options.seed,
         cluster.world.steps,
         cluster.world.events,
         len(cluster.invariants.leaders),
         len(cluster.invariants.committed),
-        dict(Counter(clients.fates.values())),
+        dict(Counter(cluster.clients.fates.values())),
         dict(Counter(f"{token.rstrip('0123456789')} {fate}" for token, fate in cluster.calls.fates.items())),
         len(cluster.invariants.ghost.configurations),
         dict(cluster.points),
         dict(cluster.cells),
         digest.hexdigest() if digest else "",
     )
+<<<<<<< HEAD
 
 
 def _run_phases(cluster: Cluster) -> None:
@@ -120,3 +159,5 @@ def main(parts: Parts = SIMULATED, program: str = REPLAY) -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
+=======
+>>>>>>> d09e991 (A failed run is told in English, written to a file, replayed and shrunk; a machine of the user's is simulated)

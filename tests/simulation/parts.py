@@ -13,4 +13,4 @@ def through_bytes(message: Message) -> Message:
     return decoded
 
 
-REAL_CODEC = Parts(codec=through_bytes)
+REAL_CODEC = Parts(codec=through_bytes, replay="python -m tests.simulation.run run {seed}")

@@ -10,7 +10,8 @@ from rafty_core import election, quorum
 from rafty_core.invariants import InvariantViolation
 from rafty_core.log import Log
 from rafty_core.pending import Window
-from rafty_core.simulation.run import SimulationFailure, run
+from rafty_core.simulation import SimulationFailure
+from rafty_core.simulation.run import run
 from tests.simulation.parts import REAL_CODEC
 
 MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(10, 50, 10)]
@@ -69,4 +70,4 @@ def test_simulation_catches_a_broken_rule(
     cause = caught.value.__cause__
     assert isinstance(cause, InvariantViolation)
     assert cause.number in numbers
-    assert str(caught.value).splitlines()[-1].startswith("python -m rafty_core.simulation.run ")
+    assert str(caught.value).splitlines()[-1].startswith("Replay: python -m tests.simulation.run run ")

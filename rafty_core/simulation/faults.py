@@ -1,0 +1,81 @@
+"""Which kinds of trouble a run may meet, for those who test their own state machines.
+
+Law: *how much of each kind there is comes from the seed; here it is only said what there is none of.*
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from rafty_core.simulation.options import Options
+
+STRIKES: Mapping[str, tuple[str, ...]] = {
+    "crash": ("crashes",),
+    "crash_all": ("crashes",),
+    "divide": ("partitions",),
+    "cut_link": ("partitions",),
+    "isolate": ("partitions",),
+    "pause": ("pauses",),
+    "slow": ("pauses",),
+    "campaign": ("elections",),
+    "strand_leader": ("partitions", "crashes"),
+    "freeze_leader": ("pauses", "partitions"),
+}
+"""The faults that the nemesis may choose from, and the kinds that each belongs to."""
+
+SWITCHES: Mapping[str, tuple[str, ...]] = {
+    "messages": ("lossy", "repeating", "delaying", "replaying", "corrupting"),
+    "clocks": ("clock_drift",),
+    "elections": ("transfer_interval",),
+    "members": ("churn_interval",),
+    "snapshots": ("fetch_failing",),
+}
+"""The options that say how much there is of a kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """The kinds of trouble that a run may meet; `Faults()` is all of them.
+
+    crashes     nodes that lose power, one or all, and come back
+    partitions  networks that are divided, nodes that are deaf or mute
+    pauses      nodes that stand still for a while, slow nodes and slow disks
+    messages    messages that are lost, repeated, late, reordered or damaged
+    clocks      clocks that run too fast or too slow
+    elections   elections that nobody needs, and leadership that is handed over
+    members     members that come and go, and are killed while they do
+    snapshots   snapshots that cannot be had from a peer at the first attempt
+    """
+
+    crashes: bool = True
+    partitions: bool = True
+    pauses: bool = True
+    messages: bool = True
+    clocks: bool = True
+    elections: bool = True
+    members: bool = True
+    snapshots: bool = True
+
+    @classmethod
+    def none(cls) -> "Faults":
+        """A perfect world: nothing breaks."""
+        return cls.only()
+
+    @classmethod
+    def only(cls, *kinds: str) -> "Faults":
+        """These kinds and no others. Raises `ValueError` for a kind that there is not."""
+        known = [field.name for field in fields(cls)]
+        for kind in kinds:
+            if kind not in known:
+                raise ValueError(f"there is no kind of fault {kind!r}; there are {', '.join(known)}")
+        return cls(**{kind: kind in kinds for kind in known})
+
+    def limit(self, options: Options) -> Options:
+        """The same options without what is excluded here."""
+        off = {field.name for field in fields(self) if not getattr(self, field.name)}
+        if not off:
+            return options
+        switches: dict[str, Any] = {name: 0 for kind in sorted(off) for name in SWITCHES.get(kind, ())}
+        limited = replace(options, **switches)
+        kinds = frozenset(name for name, needed in STRIKES.items() if not off.intersection(needed))
+        return replace(limited, kinds=kinds) if kinds else replace(limited, fault_interval=0)
