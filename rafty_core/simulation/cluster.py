@@ -29,7 +29,7 @@ class Cluster:
         self, options: Options, parts: Parts = SIMULATED, *, keep: int | None = 40, with_digest: bool = False
     ) -> None:
         self.options, self.parts = options, parts
-        self.world = World(options.seed, keep, with_digest, options.salt)
+        self.world = World(options.luck, keep, with_digest)
         ids = [f"n{number}" for number in range(1, options.size + 1)]
         self.invariants = ClusterInvariants()
         self.replay = Replay(Reference(parts.machine) if parts.machine is not None else None)

@@ -88,7 +88,7 @@ class SimulatedNode:
         else:
             applied = self.machine.applied
         self.states = {self.machine.applied: self.machine}
-        chance = CountedRandom(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
+        chance = CountedRandom(f"{self.options.luck} {self.id} {self.incarnation} {self.boot}")
         config = self.options.config(self.id, self.boot, self.incarnation)
         self._check_refusals(config, stable)
         self.raft = Raft(config, stable, random=chance, now=self.clock, applied=applied)

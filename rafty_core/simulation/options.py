@@ -23,7 +23,7 @@ class Options:
     lingering  how likely a removed node talks on, instead of being shut down
     skipped    numbers of strikes of the nemesis that are left out: a shrunken story
     kinds      names of the faults that the nemesis may choose from; empty: all
-    salt       another number is another run of the same strikes, with other delays of messages
+    salt       another number is another run of the same strikes, with other delays and election timeouts
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
     """
 
@@ -115,6 +115,11 @@ class Options:
             max_pending_reads=draw.choice((4, 65536, 65536)),
             lease=draw.choice((0, 0, 0.2, 0.6, 1.2)),
         )
+
+    @property
+    def luck(self) -> str:
+        """What seeds all chance but that of the options and of the strikes."""
+        return f"{self.seed} {self.salt}" if self.salt else str(self.seed)
 
     @property
     def promise(self) -> Lease | None:

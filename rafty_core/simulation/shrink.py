@@ -5,9 +5,10 @@ Law: *whatever is taken away, the same invariant breaks; a run that breaks anoth
 What can be taken away: complications (lost messages, slow disks, small windows), nodes, time, and single strikes of the
 nemesis, of clients and of administrators. Each strike has its chance of its own, so without one the others stay what
 they are. Messages do not: their delays change with all that went before. So a run that does not fail any more is tried
-again with other delays (`Options.salt`), once all that falls away easily has fallen away.
+again with other delays and election timeouts (`Options.salt`), once all that falls away easily has fallen away.
 """
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -51,8 +52,23 @@ PLAIN: dict[str, Any] = {
 }
 """The options that make a run complicated, and what they are in a plain one."""
 
+LEAST = 0.5
+"""No run is made shorter than this, in simulated seconds: it takes a while to elect a leader."""
+
 ATTEMPTS = (1, 4, 16)
-"""With so many different delays of messages each smaller story is tried, round after round."""
+"""With so many salts each smaller story is tried, round after round."""
+
+PATIENCE = 1.0
+"""With fewer strikes it may fail so much later, in simulated seconds: for elections may go another way."""
+
+MOST_STRIKES = 10_000
+"""No run has so many."""
+
+AT_LEAST = 8
+"""With so many, what makes a story much shorter: fewer nodes, less time."""
+
+FRUITLESS = 300
+"""After so many tries in vain no more strikes are taken away at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +131,7 @@ class _Shrinker:
     def __init__(self, options: Options, number: str, parts: Parts, deadline: float) -> None:
         self.number, self.parts, self.runs = number, parts, 0
         self._deadline, self._attempts = deadline, 1
-        self._until_repair = False
+        self._until_repair, self._latest = False, 0.0
         first = self.attempt(options)
         if first is None:
             raise ValueError(f"nothing to shrink: the run of seed {options.seed} does not break {number} (any more)")
@@ -137,10 +153,12 @@ class _Shrinker:
         for self._attempts in ATTEMPTS:
             before = None
             while before != (before := Size.of(self.best)) and self._in_time():
+                self._latest = self.best.time + PATIENCE
                 self._simplify()
                 self._remove_nodes()
                 self._hurry()
                 self._remove_strikes()
+                self._remove_at_random()
 
     def _in_time(self) -> bool:
         return time.monotonic() < self._deadline
@@ -148,16 +166,25 @@ class _Shrinker:
     def _cut(self, failure: SimulationFailure) -> SimulationFailure:
         """The same failure; its run ends right after it, if it broke while there were faults."""
         if self._until_repair:
-            failure.options = replace(failure.options, duration=min(failure.options.duration, failure.time + 1e-6))
+            skipped = frozenset(number for number in failure.options.skipped if number <= failure.strikes)
+            duration = min(failure.options.duration, failure.time + 1e-6)
+            failure.options = replace(failure.options, duration=duration, skipped=skipped)
         return failure
 
-    def _accept(self, **changes: Any) -> bool:
-        """Whether the best run still fails with these changes: then it is the best from now on."""
-        salt = self.best.options.salt
-        for more in range(self._attempts):
+    def _accept(self, at_least: int = 1, **changes: Any) -> bool:
+        """Whether the best run still fails with these changes: then it is the best from now on.
+
+        It may take a little longer to, but without more strikes.
+        """
+        now = self.best.options
+        if self._until_repair:
+            later = range(self.best.strikes + 1, MOST_STRIKES)
+            patient = {"duration": max(self._latest, now.duration), "skipped": now.skipped.union(later)}
+            changes = patient | changes
+        for more in range(max(self._attempts, at_least)):
             if not self._in_time():
                 return False
-            failure = self.attempt(replace(self.best.options, **{"salt": salt + more} | changes))
+            failure = self.attempt(replace(now, **{"salt": now.salt + more} | changes))
             if failure is not None:
                 self.best = self._cut(failure)
                 return True
@@ -174,26 +201,42 @@ class _Shrinker:
 
     def _remove_nodes(self) -> None:
         for size in range(1, self.best.options.size):
-            if self._accept(size=size):
+            if self._accept(AT_LEAST, size=size):
                 break
 
     def _hurry(self) -> None:
         """All strikes come sooner, in the same order; and the faults end sooner, if it breaks only afterwards."""
         for factor in (0.5, 0.8):
-            while self.best.time > 0.5 and self._accept(**self._in_a_hurry(factor)):
+            while self.best.time > LEAST and self._accept(**self._in_a_hurry(factor)):
                 pass
-        while not self._until_repair and self._accept(duration=self.best.options.duration / 2):
-            if self.best.options.duration < 0.1:
-                break
+            while self.best.options.duration > LEAST and self._accept(
+                AT_LEAST, duration=self.best.options.duration * factor
+            ):
+                pass
 
     def _in_a_hurry(self, factor: float) -> dict[str, Any]:
         now = self.best.options
         return {name: getattr(now, name) * factor for name in INTERVALS} | {"duration": now.duration * factor}
 
     def _remove_strikes(self) -> None:
-        strikes = range(1, self.best.strikes + 1)
-        kept = [number for number in strikes if number not in self.best.options.skipped]
-        _reduce(kept, lambda some: self._accept(skipped=frozenset(strikes).difference(some)))
+        _reduce(self._kept, self._accept_strikes)
+
+    def _remove_at_random(self) -> None:
+        """Some strikes hold each other in place: without either of two it does not fail, but without both it does."""
+        draw, fruitless = random.Random(self.runs), 0
+        while fruitless < FRUITLESS and self._in_time():
+            kept = self._kept
+            gone = draw.sample(kept, min(len(kept), draw.choice((2, 2, 3, 4, 6, 10))))
+            salt = self.best.options.salt if draw.random() < 0.5 else draw.randrange(1000)
+            found = bool(gone) and self._accept_strikes([number for number in kept if number not in gone], salt=salt)
+            fruitless = 0 if found else fruitless + 1
+
+    def _accept_strikes(self, kept: Sequence[int], **changes: Any) -> bool:
+        return self._accept(skipped=frozenset(range(1, MOST_STRIKES)).difference(kept), **changes)
+
+    @property
+    def _kept(self) -> list[int]:
+        return [number for number in range(1, self.best.strikes + 1) if number not in self.best.options.skipped]
 
 
 def _reduce(items: Sequence[Any], fails: Callable[[Sequence[Any]], bool]) -> None:

@@ -18,9 +18,9 @@ class World:
     steps of the core among them, `noted` what is told of a run.
     """
 
-    def __init__(self, seed: int, keep: int | None = 40, with_digest: bool = False, salt: int = 0) -> None:
+    def __init__(self, luck: str, keep: int | None = 40, with_digest: bool = False) -> None:
         self.time = 0.0
-        self.random = random.Random(f"world {seed} {salt}" if salt else f"world {seed}")
+        self.random = random.Random(f"world {luck}")
         self.trace: deque[tuple[float, str, str, Any]] = deque(maxlen=keep)
         self.digest = sha256() if with_digest else None
         self.steps = 0
