@@ -21,6 +21,8 @@ from rafty_core.sessions import OPERATION, StateMachine
 COMPARED_EVERY = 8
 """States are compared behind each entry whose index is a multiple of this."""
 
+EXPLAINED = "The reference is one more machine, which applies each command alone, from the first on"
+
 MakeMachine = Callable[[], StateMachine]
 MakeCommand = Callable[[random.Random], bytes]
 CheckMachine = Callable[[Any], object]
@@ -125,7 +127,7 @@ class Reference:
     """The application as it should be: one more machine, that applies each committed entry once and alone."""
 
     def __init__(self, make: MakeMachine) -> None:
-        self._application = Application(make, where="a machine that applied each command alone, from the first on,")
+        self._application = Application(make, where="the reference")
         self._results: dict[int, tuple[bytes, bytes]] = {}  # by index: the command and its result
         self._images: dict[int, tuple[str, bytes]] = {}
         self.ordered: list[bytes] = []
@@ -149,7 +151,7 @@ class Reference:
             if result != expected:
                 here, there = application.where, self._application.where
                 text = f"at index {index} {here} answers {command!r:.100} with {result!r:.100}, but {there} answers "
-                more = f"{expected!r:.100} ({here} {application.origin}, and was given {len(indexes)} commands at once)"
+                more = f"{expected!r:.100} ({here} {application.origin}; commands at once: {len(indexes)}. {EXPLAINED})"
                 raise InvariantViolation("I5", f"the state machine is not deterministic: {text}{more}")
 
     def check_state(self, index: int, application: Application) -> None:
@@ -161,5 +163,5 @@ class Reference:
         if image != known:
             here, there = _difference(image, known)
             text = f"at index {index} {application.where} has ...{here!r}, but {other} has ...{there!r}"
-            more = f"({application.where} {application.origin})"
+            more = f"({application.where} {application.origin}. {EXPLAINED})"
             raise InvariantViolation("I19", f"the state machine is not deterministic: {text} {more}")

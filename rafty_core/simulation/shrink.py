@@ -110,12 +110,14 @@ class Shrunk:
         return "\n".join([f"{self.runs} runs of {self.failure.number}:", *lines])
 
 
-def shrink(options: Options, number: str, parts: Parts = SIMULATED, *, seconds: float = 60.0) -> Shrunk:
-    """Find a short run that breaks this invariant, like that of `options`, within so many real `seconds`.
+def shrink(
+    options: Options, number: str, parts: Parts = SIMULATED, *, seconds: float = 60.0, runs: float = float("inf")
+) -> Shrunk:
+    """Find a short run that breaks this invariant, like that of `options`, within so many real `seconds` and `runs`.
 
     Raises `ValueError` if the run of `options` does not break it.
     """
-    shrinker = _Shrinker(options, number, parts, time.monotonic() + seconds)
+    shrinker = _Shrinker(options, number, parts, time.monotonic() + seconds, runs)
     shrinker.shrink()
     failure = shrinker.attempt(shrinker.best.options, keep=None)
     if failure is None:
@@ -128,9 +130,9 @@ def shrink(options: Options, number: str, parts: Parts = SIMULATED, *, seconds: 
 class _Shrinker:
     """`best` is the shortest story so far."""
 
-    def __init__(self, options: Options, number: str, parts: Parts, deadline: float) -> None:
+    def __init__(self, options: Options, number: str, parts: Parts, deadline: float, most_runs: float) -> None:
         self.number, self.parts, self.runs = number, parts, 0
-        self._deadline, self._attempts = deadline, 1
+        self._deadline, self._most_runs, self._attempts = deadline, most_runs, 1
         self._until_repair, self._latest = False, 0.0
         first = self.attempt(options)
         if first is None:
@@ -161,7 +163,7 @@ class _Shrinker:
                 self._remove_at_random()
 
     def _in_time(self) -> bool:
-        return time.monotonic() < self._deadline
+        return time.monotonic() < self._deadline and self.runs < self._most_runs
 
     def _cut(self, failure: SimulationFailure) -> SimulationFailure:
         """The same failure; its run ends right after it, if it broke while there were faults."""
@@ -171,10 +173,10 @@ class _Shrinker:
             failure.options = replace(failure.options, duration=duration, skipped=skipped)
         return failure
 
-    def _accept(self, at_least: int = 1, **changes: Any) -> bool:
+    def _accept(self, at_least: int = 1, sooner: bool = False, **changes: Any) -> bool:
         """Whether the best run still fails with these changes: then it is the best from now on.
 
-        It may take a little longer to, but without more strikes.
+        It may take a little longer to, but without more strikes; or it must be `sooner` than it was.
         """
         now = self.best.options
         if self._until_repair:
@@ -185,7 +187,7 @@ class _Shrinker:
             if not self._in_time():
                 return False
             failure = self.attempt(replace(now, **{"salt": now.salt + more} | changes))
-            if failure is not None:
+            if failure is not None and not (sooner and failure.time >= self.best.time):
                 self.best = self._cut(failure)
                 return True
         return False
@@ -207,16 +209,14 @@ class _Shrinker:
     def _hurry(self) -> None:
         """All strikes come sooner, in the same order; and the faults end sooner, if it breaks only afterwards."""
         for factor in (0.5, 0.8):
-            while self.best.time > LEAST and self._accept(**self._in_a_hurry(factor)):
+            while self.best.time > LEAST and self._accept(AT_LEAST, sooner=True, **self._in_a_hurry(factor)):
                 pass
-            while self.best.options.duration > LEAST and self._accept(
-                AT_LEAST, duration=self.best.options.duration * factor
-            ):
-                pass
+            while not self._until_repair and self._accept(duration=self.best.options.duration * factor):
+                if self.best.options.duration < LEAST:
+                    return
 
-    def _in_a_hurry(self, factor: float) -> dict[str, Any]:
-        now = self.best.options
-        return {name: getattr(now, name) * factor for name in INTERVALS} | {"duration": now.duration * factor}
+    def _in_a_hurry(self, factor: float) -> dict[str, float]:
+        return {name: getattr(self.best.options, name) * factor for name in INTERVALS}
 
     def _remove_strikes(self) -> None:
         _reduce(self._kept, self._accept_strikes)

@@ -26,6 +26,8 @@ GIVEN_ELSEWHERE = {"seed": "seed", "size": "nodes", "duration": "seconds", "kind
 FOR_MACHINES: dict[str, Any] = {
     "max_command_bytes": 1024 * 1024,
     "max_proposal_bytes": 8 * 1024 * 1024,
+    "max_uncommitted_bytes": 64 * 1024 * 1024,
+    "max_pending_proposals": 65536,
     "with_results": True,
 }
 """What is not drawn from the seed if there is a machine: nothing of it is to be refused or kept back."""
