@@ -27,7 +27,7 @@ class SimulationFailure(Exception):
     number    the invariant that broke ("I4"), or the name of the class of what was raised
     text      what broke, in one sentence
     time      when, in simulated seconds
-    strikes   how many times the nemesis, a client or an administrator had struck by then
+    strikes   the names of all strikes of the nemesis, of clients and of administrators by then
     happened  how many events there were
     events    the last of them, as `story.tell` takes them
     replay    how to have the run once more, if its options are those that the seed brings
@@ -40,7 +40,7 @@ class SimulationFailure(Exception):
         number: str,
         text: str,
         time: float = 0.0,
-        strikes: int = 0,
+        strikes: Sequence[str] = (),
         happened: int = 0,
         events: Sequence[Happened] = (),
         replay: str = "",
@@ -91,16 +91,7 @@ def text_of(error: Exception) -> str:
 
 
 def written(options: Options) -> dict[str, Any]:
-    """All options as JSON has them; the strikes that are skipped as ranges ("1-56 58")."""
+    """All options as JSON has them."""
     values = asdict(options)
-    return values | {"skipped": _ranges(sorted(options.skipped)), "kinds": sorted(options.kinds)}
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+    kept = None if options.kept is None else sorted(options.kept)
+    return values | {"kept": kept, "kinds": sorted(options.kinds)}

@@ -21,7 +21,26 @@ STRIKES: Mapping[str, tuple[str, ...]] = {
     "strand_leader": ("partitions", "crashes"),
     "freeze_leader": ("pauses", "partitions"),
 }
-"""The faults that the nemesis may choose from, and the kinds that each belongs to."""
+"""The faults that the nemesis may choose from every now and then, and the kinds that each belongs to."""
+
+AT_POINTS: Mapping[str, tuple[str, ...]] = {
+    "crash_one": ("crashes",),
+    "crash_soon": ("crashes",),
+    "cut_off": ("partitions",),
+    "divide_from": ("partitions",),
+    "freeze": ("pauses",),
+    "stall_disk": ("pauses",),
+    "hand_over": ("elections",),
+    "let_other_campaign": ("elections",),
+    "bounce": ("elections", "messages"),
+    "change_something": ("members",),
+    "repeat_to": ("messages", "crashes"),
+    "hold_back": ("messages",),
+    "relive": ("messages", "crashes"),
+    "ask_as_stranger": ("messages",),
+    "snapshot_here": ("snapshots",),
+}
+"""The same for those that it chooses from when a node has reached a named point."""
 
 SWITCHES: Mapping[str, tuple[str, ...]] = {
     "messages": ("lossy", "repeating", "delaying", "replaying", "corrupting"),
@@ -44,7 +63,7 @@ class Faults:
     clocks      clocks that run too fast or too slow
     elections   elections that nobody needs, and leadership that is handed over
     members     members that come and go, and are killed while they do
-    snapshots   snapshots that cannot be had from a peer at the first attempt
+    snapshots   snapshots that are taken at bad moments, or cannot be had from a peer at the first attempt
     """
 
     crashes: bool = True
@@ -77,5 +96,9 @@ class Faults:
             return options
         switches: dict[str, Any] = {name: 0 for kind in sorted(off) for name in SWITCHES.get(kind, ())}
         limited = replace(options, **switches)
-        kinds = frozenset(name for name, needed in STRIKES.items() if not off.intersection(needed))
-        return replace(limited, kinds=kinds) if kinds else replace(limited, fault_interval=0)
+        strikes, at_points = (
+            [name for name, needed in table.items() if not off.intersection(needed)] for table in (STRIKES, AT_POINTS)
+        )
+        limited = limited if strikes else replace(limited, fault_interval=0)
+        limited = limited if at_points else replace(limited, striking=0)
+        return replace(limited, kinds=frozenset([*strikes, *at_points]))

@@ -21,7 +21,7 @@ class Options:
     striking   how likely the nemesis strikes where a node reaches one of the named points that it waits for
     gathering  how likely all events that wait are told to the core in one step, instead of one by one
     lingering  how likely a removed node talks on, instead of being shut down
-    skipped    numbers of strikes of the nemesis that are left out: a shrunken story
+    kept       names of the strikes of the nemesis that happen: a shrunken story; None: all
     kinds      names of the faults that the nemesis may choose from; empty: all
     salt       another number is another run of the same strikes, with other delays and election timeouts
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
@@ -65,7 +65,7 @@ class Options:
     read_interval: float
     max_pending_reads: int
     lease: float
-    skipped: frozenset[int] = frozenset()
+    kept: frozenset[str] | None = None
     kinds: frozenset[str] = frozenset()
     salt: int = 0
     max_command_bytes: int = 200

@@ -42,12 +42,5 @@ def _options(values: dict[str, Any]) -> Options:
     names = {field.name for field in fields(Options)}
     if names != set(values):
         raise ValueError(f"the options {', '.join(sorted(names ^ set(values)))} are not there or not known")
-    return Options(**values | {"skipped": _numbers(values["skipped"]), "kinds": frozenset(values["kinds"])})
-
-
-def _numbers(ranges: str) -> frozenset[int]:
-    numbers: set[int] = set()
-    for text in ranges.split():
-        first, _, last = text.partition("-")
-        numbers.update(range(int(first), int(last or first) + 1))
-    return frozenset(numbers)
+    kept = None if values["kept"] is None else frozenset(values["kept"])
+    return Options(**values | {"kept": kept, "kinds": frozenset(values["kinds"])})

@@ -22,11 +22,14 @@ class Report:
     """What a run did.
 
     steps           how many steps the cores made
+    events          how many things happened in all: arrivals, timers, writes that are done, strikes
     terms           how many terms had a leader
     committed       how many entries were committed
     fates           what became of the proposals, and of how many
     calls           what became of reads, changes of membership and transfers
     configurations  how many configurations were committed
+    points          how often each of the named points was reached
+    cells           how often which role was told what
     digest          of all that happened; empty unless it was asked for
     """
 
@@ -93,8 +96,8 @@ def _failure(cluster: Cluster, nemesis: Nemesis, error: Exception) -> Simulation
         number_of(error),
         text_of(error),
         world.time,
-        nemesis.strikes,
-        world.events,
+        tuple(nemesis.struck),
+        world.noted,
         tuple(world.trace),
         cluster.parts.replay.format(seed=cluster.options.seed),
         "" if isinstance(error, InvariantViolation) else traceback.format_exc(),
@@ -116,48 +119,3 @@ def _report(cluster: Cluster) -> Report:
         dict(cluster.cells),
         digest.hexdigest() if digest else "",
     )
-<<<<<<< HEAD
-
-
-def _run_phases(cluster: Cluster) -> None:
-    nemesis = Nemesis(cluster)
-    cluster.start()
-    nemesis.start()
-    cluster.world.run_until(cluster.options.duration)
-    nemesis.repair()
-    Liveness(cluster, nemesis).check()
-
-
-def main(parts: Parts = SIMULATED, program: str = REPLAY) -> int:
-    """The command line: returns the exit status."""
-    parser = argparse.ArgumentParser(prog=program, description="Simulate a cluster by seed.")
-    parser.add_argument("seed", type=int, nargs="?", help="replay this seed")
-    parser.add_argument("--seeds", help="search seeds FIRST:LAST (LAST excluded)")
-    parser.add_argument("--size", type=int, help="number of nodes, instead of the seed's own")
-    parser.add_argument("--events", type=int, default=40, help="how many of the last events a failure shows")
-    parser.add_argument("--keep-going", action="store_true", help="search on after a failure")
-    options = parser.parse_args()
-    first, _, last = (options.seeds or f"{options.seed}:{(options.seed or 0) + 1}").partition(":")
-    began, steps, events, failures = time.perf_counter(), 0, 0, []
-    for seed in range(int(first), int(last)):
-        try:
-            report = run(seed, parts, size=options.size, keep=options.events, with_digest=options.seed is not None)
-        except SimulationFailure as failure:
-            text = str(failure)
-            print(text.splitlines()[0] if options.keep_going else text)
-            failures.append(seed)
-            if not options.keep_going:
-                break
-        else:
-            steps, events = steps + report.steps, events + report.events
-            if options.seed is not None:
-                print(report)
-    seconds = time.perf_counter() - began
-    print(f"{events} events, {steps} of them steps, in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
-=======
->>>>>>> d09e991 (A failed run is told in English, written to a file, replayed and shrunk; a machine of the user's is simulated)

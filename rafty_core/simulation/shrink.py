@@ -19,16 +19,22 @@ from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
 from rafty_core.simulation.run import run_options
 
-RHYTHMS = ("fault", "proposal", "read", "snapshot", "churn", "transfer")
-"""What strikes at intervals; without one of them all strikes have other numbers."""
-
-INTERVALS = tuple(f"{name}_interval" for name in RHYTHMS)
+INTERVALS = (
+    "fault_interval",
+    "proposal_interval",
+    "read_interval",
+    "snapshot_interval",
+    "churn_interval",
+    "transfer_interval",
+)
+"""How often what strikes by itself does so."""
 
 PLAIN: dict[str, Any] = {
     "churn_interval": 0,
     "transfer_interval": 0,
     "snapshot_interval": 0,
     "read_interval": 0,
+    "striking": 0,
     "lossy": 0,
     "repeating": 0,
     "delaying": 0,
@@ -36,6 +42,7 @@ PLAIN: dict[str, Any] = {
     "encoding": 0,
     "corrupting": 0,
     "reporting": 0,
+    "gathering": 1,
     "clock_drift": 0,
     "lease": 0,
     "fetch_failing": 0,
@@ -61,9 +68,6 @@ ATTEMPTS = (1, 4, 16)
 PATIENCE = 1.0
 """With fewer strikes it may fail so much later, in simulated seconds: for elections may go another way."""
 
-MOST_STRIKES = 10_000
-"""No run has so many."""
-
 AT_LEAST = 8
 """With so many, what makes a story much shorter: fewer nodes, less time."""
 
@@ -83,8 +87,7 @@ class Size:
     @classmethod
     def of(cls, failure: SimulationFailure) -> "Size":
         """The size of the story that this failure tells."""
-        skipped = sum(number <= failure.strikes for number in failure.options.skipped)
-        return cls(failure.strikes - skipped, failure.options.size, failure.time, failure.happened)
+        return cls(len(failure.strikes), failure.options.size, failure.time, failure.happened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,8 @@ class _Shrinker:
     def _cut(self, failure: SimulationFailure) -> SimulationFailure:
         """The same failure; its run ends right after it, if it broke while there were faults."""
         if self._until_repair:
-            skipped = frozenset(number for number in failure.options.skipped if number <= failure.strikes)
             duration = min(failure.options.duration, failure.time + 1e-6)
-            failure.options = replace(failure.options, duration=duration, skipped=skipped)
+            failure.options = replace(failure.options, duration=duration)
         return failure
 
     def _accept(self, at_least: int = 1, sooner: bool = False, **changes: Any) -> bool:
@@ -180,8 +182,7 @@ class _Shrinker:
         """
         now = self.best.options
         if self._until_repair:
-            later = range(self.best.strikes + 1, MOST_STRIKES)
-            patient = {"duration": max(self._latest, now.duration), "skipped": now.skipped.union(later)}
+            patient = {"duration": max(self._latest, now.duration), "kept": frozenset(self.best.strikes)}
             changes = patient | changes
         for more in range(max(self._attempts, at_least)):
             if not self._in_time():
@@ -197,8 +198,6 @@ class _Shrinker:
     def _simplify(self) -> None:
         now = self.best.options
         names = [name for name, value in PLAIN.items() if getattr(now, name) != value]
-        if now.skipped:
-            names = [name for name in names if name not in INTERVALS]
         _reduce(names, lambda kept: self._accept(**{name: PLAIN[name] for name in names if name not in kept}))
 
     def _remove_nodes(self) -> None:
@@ -219,24 +218,17 @@ class _Shrinker:
         return {name: getattr(self.best.options, name) * factor for name in INTERVALS}
 
     def _remove_strikes(self) -> None:
-        _reduce(self._kept, self._accept_strikes)
+        _reduce(self.best.strikes, lambda kept: self._accept(kept=frozenset(kept)))
 
     def _remove_at_random(self) -> None:
         """Some strikes hold each other in place: without either of two it does not fail, but without both it does."""
         draw, fruitless = random.Random(self.runs), 0
-        while fruitless < FRUITLESS and self._in_time():
-            kept = self._kept
+        while fruitless < FRUITLESS and self.best.strikes and self._in_time():
+            kept = self.best.strikes
             gone = draw.sample(kept, min(len(kept), draw.choice((2, 2, 3, 4, 6, 10))))
             salt = self.best.options.salt if draw.random() < 0.5 else draw.randrange(1000)
-            found = bool(gone) and self._accept_strikes([number for number in kept if number not in gone], salt=salt)
+            found = self._accept(salt=salt, kept=frozenset(kept).difference(gone))
             fruitless = 0 if found else fruitless + 1
-
-    def _accept_strikes(self, kept: Sequence[int], **changes: Any) -> bool:
-        return self._accept(skipped=frozenset(range(1, MOST_STRIKES)).difference(kept), **changes)
-
-    @property
-    def _kept(self) -> list[int]:
-        return [number for number in range(1, self.best.strikes + 1) if number not in self.best.options.skipped]
 
 
 def _reduce(items: Sequence[Any], fails: Callable[[Sequence[Any]], bool]) -> None:

@@ -18,16 +18,17 @@ from tests.simulation.test_replay import LOSING, losing, planted
 
 def test_planted_fault_becomes_a_short_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = planted(monkeypatch)
-    shrunk = shrink(failure.options, failure.number, runs=200)
-    assert (shrunk.before.strikes, shrunk.before.nodes) == (56, 3)
+    shrunk = shrink(failure.options, failure.number, runs=120)
+    assert shrunk.before.strikes == len(failure.strikes) > 10
     assert shrunk.after.strikes <= 5
+    assert shrunk.after.nodes <= shrunk.before.nodes == 3
     assert shrunk.after.events < shrunk.before.events
     assert shrunk.after.seconds < shrunk.before.seconds
     shrunk.failure.save(tmp_path / "short.json")
     recipe = load(tmp_path / "short.json")
     with pytest.raises(SimulationFailure) as caught:
         run_options(recipe.options)
-    assert caught.value.number == recipe.number == "I4"
+    assert caught.value.number == recipe.number == failure.number
     assert caught.value.text == shrunk.failure.text
     strikes = [line for line in tell_strikes(shrunk.failure.events) if "nemesis" in line]
     assert len(strikes) == shrunk.after.strikes

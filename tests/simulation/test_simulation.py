@@ -35,7 +35,7 @@ from rafty_core.simulation.run import run
 from tests.simulation.test_user_machine import Counter, draw
 
 print(run(9, with_digest=True), run(54, with_digest=True))
-print(run(54, with_digest=True, skipped=frozenset(range(5, 50)), salt=3))
+print(run(54, with_digest=True, kept=frozenset({"propose 3", "break_something 1"}), salt=3))
 faults = Faults.only("crashes", "partitions", "members")
 print(Simulation(machine=Counter, command=draw, seed=5, faults=faults).run(with_digest=True))
 """
