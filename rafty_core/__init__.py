@@ -17,6 +17,7 @@ To understand Raft by this code, read the modules in this order, each docstring 
     raft                                           the table (role, event) -> rule, the term rule, `step`
     sessions                                       exactly-once clients, around the state machine
     history, invariants, explain, status           what always holds, told in English, shown
+    simulation                                     whole clusters by seed; it has a reading order of its own
 
 Paper: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version). Thesis: Ongaro,
 "Consensus: Bridging Theory and Practice".

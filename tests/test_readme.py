@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```\s*(.*?)\n\n", README, re.DOTALL)
+CODE = re.findall(r"```python\n(.*?)```\s*(.*?)\n\n", README, re.DOTALL)
+EXAMPLES = [(code, after) for code, after in CODE if "import pytest" not in code]
+TESTS = [code for code, _ in CODE if "import pytest" in code]
 
 
 def test_there_are_examples_that_say_what_they_print() -> None:
@@ -22,6 +24,17 @@ def test_an_example_prints_what_it_says(code: str, after: str) -> None:
     assert done.returncode == 0, done.stderr
     claims = re.findall(r"`([^`]*)`", after.split("It prints")[1].split(".")[0].replace("\n", " "))
     assert done.stdout.split("\n")[:-1] == claims
+
+
+def test_the_test_of_a_state_machine_passes_and_finds_what_it_searches_for(tmp_path: Path) -> None:
+    (code,) = TESTS
+    file = tmp_path / "test_counter.py"
+    for source, status in ((code, 0), (code.replace("int(source.read())", "0"), 1)):
+        file.write_text(source)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", str(file)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status, done.stdout
+    assert "the state machine's restore loses or changes something" in done.stdout
 
 
 def test_both_commands_of_a_fresh_machine_make_their_own_environment() -> None:

@@ -1,1 +1,30 @@
-"""Simulated clusters: many nodes with the real core, one thread, one seed, and all that can go wrong."""
+"""Simulated clusters: many nodes with the real core, one thread, one seed, and all that can go wrong.
+
+Law: *one seed, one run*: whatever fails once can be had again, looked at, and made short.
+
+    from rafty_core.simulation import Simulation
+
+    Simulation(machine=Counter, command=lambda random: b"%d" % random.randint(1, 9), seed=7).run()
+
+`python -m rafty_core.simulation` searches, replays and shrinks. To understand a simulation by its code, read the
+modules in this order:
+
+    options, world                        what follows from the seed; time, chance, and the record of events
+    node, disk, machine, application      one node over all its lives, and what its state machine must be
+    network, clients, calls               how messages travel; who asks for things, and whether the answers are true
+    cluster, parts                        all of it together, and which parts can be replaced by real ones
+    nemesis, churn, faults                what goes wrong
+    liveness                              what must come to pass when nothing goes wrong any more
+    run, story, failure                   a run from start to end, told in English
+    replay, shrink                        a failure once more, and in short
+    simulation, command_line              for users
+"""
+
+from rafty_core.simulation.failure import SimulationFailure
+from rafty_core.simulation.faults import Faults
+from rafty_core.simulation.options import Options
+from rafty_core.simulation.run import Report
+from rafty_core.simulation.shrink import Shrunk, Size
+from rafty_core.simulation.simulation import Simulation
+
+__all__ = ["Faults", "Options", "Report", "Shrunk", "Simulation", "SimulationFailure", "Size"]

@@ -4,11 +4,13 @@ Law: *equal commands lead to equal results and equal states, on every node and i
 
 A machine that looks at a clock, at chance, at the order of a set or at its own memory breaks this law sooner or later
 (fault F102). Results are compared for every command. States are compared, by their images, wherever an index is a
-multiple of `COMPARED_EVERY`, for every node stops there; and at the end of a run.
+multiple of `COMPARED_EVERY`, for every node stops there; and at the end of a run. What a machine takes over from a
+snapshot it must write down again as it was.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -19,14 +21,23 @@ from rafty_core.sessions import OPERATION, StateMachine
 COMPARED_EVERY = 8
 """States are compared behind each entry whose index is a multiple of this."""
 
+EXPLAINED = "The reference is one more machine, which applies each command alone, from the first on"
+
 MakeMachine = Callable[[], StateMachine]
 MakeCommand = Callable[[random.Random], bytes]
-CheckMachine = Callable[[Any], None]
+CheckMachine = Callable[[Any], object]
 
 
 def in_envelope(token: int, number: int, command: bytes) -> bytes:
     """This command, made different from all others, so that its fate can be read off the log."""
     return b"%d/%d:%s" % (token, number, command)
+
+
+def _difference(here: bytes, there: bytes) -> tuple[bytes, bytes]:
+    """What two states look like around the first byte in which they differ."""
+    start = next((at for at, pair in enumerate(zip(here, there, strict=False)) if pair[0] != pair[1]), None)
+    start = max(0, (min(len(here), len(there)) if start is None else start) - 20)
+    return here[start : start + 60], there[start : start + 60]
 
 
 def content_of(command: bytes) -> bytes:
@@ -35,10 +46,16 @@ def content_of(command: bytes) -> bytes:
 
 
 class Application:
-    """The machine of one node. `check`, if there is one, is called with the machine whenever it has changed."""
+    """The machine of one node, `where`.
 
-    def __init__(self, make: MakeMachine, check: CheckMachine | None = None) -> None:
+    `check`, if there is one, is called with the machine whenever that has changed; it may raise, or return False.
+    """
+
+    def __init__(self, make: MakeMachine, check: CheckMachine | None = None, where: str = "a machine") -> None:
         self.machine: Any = make()
+        self.where = where
+        self.origin = "began with nothing"
+        """What its state rests on, in words."""
         self._make, self._check = make, check
 
     @property
@@ -46,23 +63,27 @@ class Application:
         """Whether its state can be written down and taken over."""
         return hasattr(self.machine, "snapshot") and hasattr(self.machine, "restore")
 
-    def renew(self) -> None:
-        """Begin with a machine that has applied nothing."""
-        self.machine = self._make()
-
     def image(self) -> bytes:
         """Its whole state, written down."""
         target = BytesIO()
-        self.machine.snapshot()(target)
+        with self._telling("snapshot() was called"):
+            self.machine.snapshot()(target)
         return target.getvalue()
 
     def restore(self, index: int, image: bytes) -> None:
-        """Take over the state of an image."""
+        """Take over the state of an image; index 0 is that of a machine that has applied nothing."""
         if index == 0:
-            self.renew()
+            self.machine, self.origin = self._make(), "began with nothing"
         else:
-            self.machine.restore(index, BytesIO(image))
-        self._look()
+            self.origin = f"took over the snapshot at index {index}"
+            with self._telling(f"restore({index}, ...) was called"):
+                self.machine.restore(index, BytesIO(image))
+            again = self.image()
+            if again != image:
+                had, has = _difference(image, again)
+                text = f"{self.where} {self.origin}, which has ...{had!r}, but its own snapshot there has ...{has!r}"
+                raise InvariantViolation("I19", f"the state machine's restore loses or changes something: {text}")
+        self._look(index)
 
     def apply(self, first: int, entries: Sequence[bytes]) -> list[bytes]:
         """Carry out the commands among these entries, in runs without a gap; returns a result for each."""
@@ -74,25 +95,40 @@ class Application:
             elif run:
                 results += self._apply(index - len(run), run)
                 run = []
-        self._look()
+        self._look(first + len(entries) - 1)
         return results
 
     def _apply(self, first: int, commands: list[bytes]) -> Sequence[bytes]:
-        results: Sequence[bytes] = self.machine.apply(first, commands)
-        if len(results) != len(commands) or any(type(result) is not bytes for result in results):
-            raise InvariantViolation("I5", f"the state machine answers {commands!r:.200} with {results!r:.200}")
+        with self._telling(f"apply({first}, {commands!r:.200}) was called"):
+            results: Sequence[bytes] = self.machine.apply(first, list(commands))
+        right = isinstance(results, list | tuple) and all(type(result) is bytes for result in results)
+        if not right or len(results) != len(commands):
+            text = f"apply({first}, {commands!r:.200}) on {self.where} returned {results!r:.200}"
+            raise InvariantViolation("I5", f"the state machine must return one result (bytes) for each command: {text}")
         return results
 
-    def _look(self) -> None:
+    def _look(self, index: int) -> None:
         if self._check is not None:
-            self._check(self.machine)
+            with self._telling(f"check(machine) was called at index {index}"):
+                held = self._check(self.machine)
+            if held is False:
+                raise InvariantViolation("check", f"check(machine) is False on {self.where} at index {index}")
+
+    @contextmanager
+    def _telling(self, call: str) -> Iterator[None]:
+        """What the machine raises says where that was."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"{call} on {self.where}, which {self.origin}")
+            raise
 
 
 class Reference:
     """The application as it should be: one more machine, that applies each committed entry once and alone."""
 
     def __init__(self, make: MakeMachine) -> None:
-        self._application = Application(make)
+        self._application = Application(make, where="the reference")
         self._results: dict[int, tuple[bytes, bytes]] = {}  # by index: the command and its result
         self._images: dict[int, tuple[str, bytes]] = {}
         self.ordered: list[bytes] = []
@@ -106,29 +142,32 @@ class Reference:
     def see(self, index: int, entry: bytes) -> None:
         """The next entry is committed."""
         for result in self._application.apply(index, [entry]):
-            self._results[index] = (entry[1:], result)
+            self._results[index] = (content_of(entry[1:]), result)
             self.ordered.append(result)
         if self._application.can_snapshot and index % COMPARED_EVERY == 0:
-            self._images[index] = ("a machine that applied each entry alone", self._application.image())
+            self._images[index] = (self._application.where, self._application.image())
 
-    def check_results(self, node: str, first: int, entries: Sequence[bytes], results: Sequence[bytes]) -> None:
+    def check_results(
+        self, application: Application, first: int, entries: Sequence[bytes], results: Sequence[bytes]
+    ) -> None:
         """The results on this node are what they should be."""
         indexes = [index for index, entry in enumerate(entries, first) if entry[:1] == COMMAND]
         for index, result in zip(indexes, results, strict=True):
             command, expected = self._results[index]
             if result != expected:
-                text = f"{node} answers {command!r:.100} at index {index} with {result!r:.100}"
-                raise InvariantViolation("I5", f"the state machine is not deterministic: {text}, not {expected!r:.100}")
+                here, there = application.where, self._application.where
+                text = f"at index {index} {here} answers {command!r:.100} with {result!r:.100}, but {there} answers "
+                more = f"{expected!r:.100} ({here} {application.origin}; commands at once: {len(indexes)}. {EXPLAINED})"
+                raise InvariantViolation("I5", f"the state machine is not deterministic: {text}{more}")
 
-    def check_state(self, node: str, index: int, application: Application) -> None:
+    def check_state(self, index: int, application: Application) -> None:
         """The state on this node is that of every other one that was at this index."""
         if index == 0 or not application.can_snapshot or index % COMPARED_EVERY:
             return
         image = application.image()
-        other, known = self._images.setdefault(index, (node, image))
+        other, known = self._images.setdefault(index, (application.where, image))
         if image != known:
-            start = next((i for i, pair in enumerate(zip(image, known, strict=False)) if pair[0] != pair[1]), 0)
-            start = max(0, min(start, len(image), len(known)) - 20)
-            here, there = image[start : start + 60], known[start : start + 60]
-            text = f"at index {index}, {node} has ...{here!r}, but {other} has ...{there!r}"
-            raise InvariantViolation("I19", f"the state machine is not deterministic: {text}")
+            here, there = _difference(image, known)
+            text = f"at index {index} {application.where} has ...{here!r}, but {other} has ...{there!r}"
+            more = f"({application.where} {application.origin}. {EXPLAINED})"
+            raise InvariantViolation("I19", f"the state machine is not deterministic: {text} {more}")

@@ -29,11 +29,11 @@ class Cluster:
     """All nodes, their network, their clients, and the invariants that watch them."""
 
     def __init__(
-        self, options: Options, parts: Parts = SIMULATED, *, keep: int = 40, with_digest: bool = False
+        self, options: Options, parts: Parts = SIMULATED, *, keep: int | None = 40, with_digest: bool = False
     ) -> None:
         machine = machine_of(options) if parts.machine is None else None
         self.options, self.parts = options, parts if machine is None else replace(parts, machine=machine)
-        self.world = World(options.seed, keep, with_digest)
+        self.world = World(options.luck, keep, with_digest)
         ids = [f"n{number}" for number in range(1, options.size + 1)]
         self.invariants = ClusterInvariants()
         self.callers = Callers(self, options.callers if machine is not None else 0)

@@ -65,7 +65,7 @@ class Replay:
         if state.applied >= len(self.states) or state != self.states[state.applied]:
             raise InvariantViolation("I5", f"{node}: the state machine at {state.applied} is in another state")
         if self.reference is not None and application is not None:
-            self.reference.check_state(node, state.applied, application)
+            self.reference.check_state(state.applied, application)
 
 
 class Image(NamedTuple):

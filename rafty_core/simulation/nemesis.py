@@ -4,8 +4,12 @@ Law: *every fault is drawn from the seed, lasts a while, and can be undone at on
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
+from typing import TypeVar
+from zlib import crc32
 
 from rafty_core import Campaign, PreVote, RequestVote
 from rafty_core.invariants import state_of
@@ -30,6 +34,13 @@ LONGEST_LOG = 300
 """Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
 
 
+Kind = TypeVar("Kind", bound=Callable[..., None])
+
+
+def _name(kind: Callable[..., None]) -> str:
+    return getattr(kind, "__name__", "").strip("_")
+
+
 class Nemesis:
     """Breaks something every now and then, until it is told to stop."""
 
@@ -37,11 +48,12 @@ class Nemesis:
         self.cluster = cluster
         self.world = cluster.world
         self.stopped = False
-        self.strikes = 0
-        """How many strikes there were: what goes wrong, what a client or an administrator does. Each has its number."""
-        self._rhythm = random.Random(f"rhythm {cluster.options.seed}")
+        self.struck: list[str] = []
+        """The names of all strikes so far: what went wrong, what a client or an administrator did."""
+        focus = random.Random(f"focus {cluster.options.seed}")
         self._churn = Churn(self)
-        self._focus = {point for point in POINTS if self._rhythm.random() < 0.3}
+        self._focus = {point for point in POINTS if focus.random() < 0.3}
+        self._reached: Counter[tuple[str, str]] = Counter()
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
 
@@ -87,22 +99,27 @@ class Nemesis:
     # ---------------------------------------------------------------- rhythm
 
     def _again(self, interval: float, action: Callable[[], None]) -> None:
+        name = action.__name__.strip("_")
+        rhythm = random.Random(f"rhythm {self.cluster.options.seed} {name}")
+        numbers = count(1)
+
         def act() -> None:
             if not self.stopped:
-                self._strike(action)
-                self.world.after(self._rhythm.expovariate(1 / interval), act)
+                self._strike(f"{name} {next(numbers)}", action)
+                self.world.after(rhythm.expovariate(1 / interval), act)
 
-        self.world.after(self._rhythm.expovariate(1 / interval), act)
+        self.world.after(rhythm.expovariate(1 / interval), act)
 
-    def _strike(self, action: Callable[[], None]) -> None:
-        """Do this, unless the options skip its number. What it draws is its own, so that without it the others stay
-        what they are."""
-        self.strikes += 1
-        if self.strikes in self.cluster.options.skipped:
+    def _strike(self, name: str, action: Callable[[], None]) -> None:
+        """Do this, unless the options keep others only. What it draws is its own, and so is its time: without it all
+        others stay what they are."""
+        kept = self.cluster.options.kept
+        if kept is not None and name not in kept:
             return
-        self.world.note("nemesis", f"strikes ({self.strikes}):", getattr(action, "__name__", "at a point").strip("_"))
+        self.struck.append(name)
+        self.world.note("nemesis", "strikes:", name)
         others = self.world.random
-        self.world.random = random.Random(f"strike {self.cluster.options.seed} {self.strikes}")
+        self.world.random = random.Random(f"strike {self.cluster.options.seed} {name}")
         try:
             action()
         finally:
@@ -132,7 +149,15 @@ class Nemesis:
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
-        self.world.random.choice((*kinds, *more, self._freeze_leader, self._freeze_leader))()
+        kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader))
+        if kind is not None:
+            kind()
+
+    def _choose(self, kinds: Sequence[Kind]) -> Kind | None:
+        """One of these faults, if the options allow any."""
+        only = self.cluster.options.kinds
+        allowed = [kind for kind in kinds if _name(kind) in only] if only else kinds
+        return self.world.random.choice(allowed) if allowed else None
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
@@ -144,11 +169,13 @@ class Nemesis:
         """A step of this node has just reached a named point, and nothing of it has left yet."""
         if self.stopped or self._left == 0 or point not in self._focus:
             return
-        if self._rhythm.random() < self.cluster.options.striking:
+        self._reached[node.id, point] += 1
+        name = f"{node.id} {point} {self._reached[node.id, point]}"
+        if crc32(f"{self.cluster.options.seed} {name}".encode()) < self.cluster.options.striking * 2**32:
             self._left -= 1
-            self._strike(partial(self._strike_node, node, point, self._rhythm.random()))
+            self._strike(name, partial(self._strike_node, node, point))
 
-    def _strike_node(self, node: SimulatedNode, point: str, draw: float) -> None:
+    def _strike_node(self, node: SimulatedNode, point: str) -> None:
         """Strike it down at once, a moment later, or leave it alive and cut off, or do to it what a client might."""
         kinds: Sequence[Callable[[SimulatedNode], None]] = (
             self.crash_one,
@@ -170,9 +197,10 @@ class Nemesis:
             self._relive,
             self._ask_as_stranger,
         )
-        kind = kinds[int(draw * len(kinds))]
-        self.world.note(node.id, f"is struck as it {point}:", getattr(kind, "__name__", "").strip("_"))
-        kind(node)
+        kind = self._choose(kinds)
+        if kind is not None:
+            self.world.note(node.id, f"is struck as it {point}:", _name(kind).replace("_", " "))
+            kind(node)
 
     def _crash_soon(self, node: SimulatedNode) -> None:
         """What left with this step is on its way, what it writes may be on the disk or not."""

@@ -58,7 +58,7 @@ class SimulatedNode:
         self.slowness = 1.0
         self.machine = MachineState()
         make, check = cluster.parts.machine, cluster.parts.check
-        self.application = Application(make, check) if make is not None else None
+        self.application = Application(make, check, node_id) if make is not None else None
         self.duties = Duties(self)
         self.states: dict[int, MachineState] = {}  # that the machine went through in this life
         self._met: dict[str, str] = {}  # incarnations of peers, durable
@@ -89,14 +89,14 @@ class SimulatedNode:
             self.gone = True
             return
         applied: int | None = None
+        if self.options.machine != "durable":
+            self._restore(0)
         if self.options.machine == "from the snapshot":
             self._restore(stable.snapshot.index)
         else:
-            if self.options.machine == "from nothing":
-                self._restore(0)
             applied = self.machine.applied
         self.states = {self.machine.applied: self.machine}
-        chance = CountedRandom(f"{self.options.seed} {self.id} {self.incarnation} {self.boot}")
+        chance = CountedRandom(f"{self.options.luck} {self.id} {self.incarnation} {self.boot}")
         config = self.options.config(self.id, self.boot, self.incarnation)
         self._check_refusals(config, stable)
         self.raft = Raft(config, stable, random=chance, now=self.clock, applied=applied)
@@ -227,6 +227,8 @@ class SimulatedNode:
             self.snapshots.fetch(output.fetch)
         for answer in output.answers:
             self.world.note(self.id, "answers", answer)
+        for notice in output.notices:
+            self.world.note(self.id, "notices", notice)
         if any(isinstance(notice, Removed) for notice in output.notices):
             self._leave()
 
@@ -304,7 +306,7 @@ class SimulatedNode:
                 results.append(result_of(self.machine.ordinal))
         if reference is not None and self.application is not None:
             results = self.application.apply(first, entries)
-            reference.check_results(self.id, first, entries, results)
+            reference.check_results(self.application, first, entries, results)
         self._confirm(results)
 
     def _confirm(self, results: list[bytes]) -> None:

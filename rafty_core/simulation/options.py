@@ -21,7 +21,9 @@ class Options:
     striking   how likely the nemesis strikes where a node reaches one of the named points that it waits for
     gathering  how likely all events that wait are told to the core in one step, instead of one by one
     lingering  how likely a removed node talks on, instead of being shut down
-    skipped    numbers of strikes of the nemesis that are left out: a shrunken story
+    kept       names of the strikes of the nemesis that happen: a shrunken story; None: all
+    kinds      names of the faults that the nemesis may choose from; empty: all
+    salt       another number is another run of the same strikes, with other delays and election timeouts
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
     application      what the nodes run if nobody gives a machine: "none", "registers", or these in "sessions"
     callers          how many closed-loop clients there are if the nodes run that
@@ -74,7 +76,11 @@ class Options:
     session_expiry: float
     max_sessions: int
     max_kept_answers: int
-    skipped: frozenset[int] = frozenset()
+    kept: frozenset[str] | None = None
+    kinds: frozenset[str] = frozenset()
+    salt: int = 0
+    max_command_bytes: int = 200
+    max_proposal_bytes: int = 500
 
     @classmethod
     def draw(cls, seed: int, size: int | None = None) -> "Options":
@@ -133,6 +139,11 @@ class Options:
         return self.application == "sessions" and self.with_results
 
     @property
+    def luck(self) -> str:
+        """What seeds all chance but that of the options and of the strikes."""
+        return f"{self.seed} {self.salt}" if self.salt else str(self.seed)
+
+    @property
     def promise(self) -> Lease | None:
         """The lease that voters promise in this run: its bound on drift covers the fastest and the slowest clock."""
         bound = (1 + self.clock_drift) / (1 - self.clock_drift) - 1
@@ -161,8 +172,8 @@ class Options:
             max_inflight_bytes=self.max_inflight_bytes,
             max_uncommitted_bytes=self.max_uncommitted_bytes,
             max_apply_bytes=self.max_apply_bytes,
-            max_command_bytes=200,
-            max_proposal_bytes=500,
+            max_command_bytes=self.max_command_bytes,
+            max_proposal_bytes=self.max_proposal_bytes,
             max_pending_proposals=self.max_pending_proposals,
             forward_timeout=self.forward_timeout,
             max_pending_reads=self.max_pending_reads,

@@ -81,7 +81,8 @@ class Parts:
     storage  makes the storage of one node, which begins with the given snapshot and nothing else
     machine  makes the state machine of one node; its commands are what `command` makes of a source of chance. None:
              only the order of the commands is looked at
-    check    looks at a state machine whenever it has changed, and raises if it must not be so
+    check    looks at a state machine whenever it has changed, and raises or returns False if it must not be so
+    replay   how a run with these parts is had once more: a command line, or what a user writes
     """
 
     codec: Callable[[Message], Message] | None = None
@@ -89,6 +90,7 @@ class Parts:
     machine: MakeMachine | None = None
     command: MakeCommand | None = None
     check: CheckMachine | None = None
+    replay: str = "python -m rafty_core.simulation run {seed}"
 
 
 SIMULATED = Parts()

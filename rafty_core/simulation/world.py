@@ -15,16 +15,17 @@ class World:
     """Runs actions in the order of their times. `trace` keeps the last events; `digest` all of them, if asked for.
 
     `events` counts the actions that were run: an arrival, a timer, a write that is done, a strike. `steps` counts the
-    steps of the core among them.
+    steps of the core among them, `noted` what is told of a run.
     """
 
-    def __init__(self, seed: int, keep: int = 40, with_digest: bool = False) -> None:
+    def __init__(self, luck: str, keep: int | None = 40, with_digest: bool = False) -> None:
         self.time = 0.0
-        self.random = random.Random(f"world {seed}")
+        self.random = random.Random(f"world {luck}")
         self.trace: deque[tuple[float, str, str, Any]] = deque(maxlen=keep)
         self.digest = sha256() if with_digest else None
         self.steps = 0
         self.events = 0
+        self.noted = 0
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._tie = 0
 
@@ -56,7 +57,8 @@ class World:
         return probability > 0 and self.random.random() < probability
 
     def note(self, node: str, what: str, value: Any = "") -> None:
-        """Record that this happened."""
+        """Record that this happened; `story` tells it in English."""
+        self.noted += 1
         self.trace.append((self.time, node, what, value))
         if self.digest is not None:
             self.digest.update(f"{self.time!r} {node} {what} {value!r}\n".encode())

@@ -10,7 +10,8 @@ import time
 from types import FrameType
 
 from rafty_core.invariants import InvariantViolation
-from rafty_core.simulation.run import SimulationFailure, run
+from rafty_core.simulation.failure import SimulationFailure
+from rafty_core.simulation.run import run
 from tests.simulation.parts import REAL_CODEC
 
 LONGEST_SEED = 20.0

@@ -1,5 +1,7 @@
 """The real codec and the real store, to be plugged into the simulation."""
 
+from dataclasses import replace
+
 from rafty_core import Message
 from rafty_core.simulation.parts import Parts
 from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
@@ -14,5 +16,5 @@ def through_bytes(message: Message) -> Message:
     return decoded
 
 
-REAL_CODEC = Parts(codec=through_bytes)
-REAL_STORE = Parts(codec=through_bytes, storage=SimulatedStore)
+REAL_CODEC = Parts(codec=through_bytes, replay="python -m tests.simulation.run run {seed}")
+REAL_STORE = replace(REAL_CODEC, storage=SimulatedStore)

@@ -13,7 +13,8 @@ from rafty_core import Configuration, Snapshot, changes, election, membership, q
 from rafty_core.invariants import InvariantViolation
 from rafty_core.log import Configurations
 from rafty_core.roles import Leader
-from rafty_core.simulation.run import SimulationFailure, run
+from rafty_core.simulation import SimulationFailure
+from rafty_core.simulation.run import run
 from rafty_core.state import State
 from rafty_core.writes import Writes
 from tests.simulation.parts import REAL_CODEC

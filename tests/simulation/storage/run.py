@@ -1,6 +1,6 @@
 """Whole clusters on the real store: `python -m tests.simulation.storage.run --seeds 0:200`."""
 
-from rafty_core.simulation.run import main
+from rafty_core.simulation.command_line import main
 from tests.simulation.parts import REAL_STORE
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""A failure is written to a file that holds all of it, and is had again from there.
+
+Law: *the file is all that is needed.*
+"""
+
+import json
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rafty_core import election
+from rafty_core.log import Log
+from rafty_core.simulation import Simulation, SimulationFailure
+from rafty_core.simulation.command_line import main
+from rafty_core.simulation.replay import load
+from rafty_core.simulation.run import run
+from rafty_core.simulation.story import tell_all, tell_strikes
+from tests.simulation.test_user_machine import Counter, Losing, draw
+
+
+def _always(*_: object) -> bool:
+    return True
+
+
+def losing(seed: int) -> Simulation:
+    """Named on the command line of the tests below."""
+    return Simulation(machine=Losing, command=draw, seed=seed)
+
+
+LOSING = "tests.simulation.test_replay:losing"
+
+
+def planted(monkeypatch: pytest.MonkeyPatch) -> SimulationFailure:
+    """The failure of a cluster in which everybody gets a vote, however old the log."""
+    monkeypatch.setattr(Log, "is_up_to_date", _always)
+    with pytest.raises(SimulationFailure) as caught:
+        for seed in range(30):
+            run(seed, size=3, duration=6.0, churn_interval=0, fault_interval=0.3, proposal_interval=0.1)
+    assert caught.value.number in ("I4", "I15")
+    assert caught.value.time < 6
+    return caught.value
+
+
+def test_failure_tells_its_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = planted(monkeypatch)
+    lines = str(failure).splitlines()
+    assert re.fullmatch(r"seed \d+ after \d+\.\d{4} s: (I4: n\d leads term|I15: n\d grants) .*", lines[0])
+    events = lines[3 : lines.index("", 3)]
+    assert len(events) == 40
+    sentence = re.compile(r" *\d+\.\d{4}  (n\d|nemesis|network) +[a-z]+.*")
+    assert [line for line in events if not sentence.fullmatch(line) or "(term=" in line] == []
+    assert any("hears: n" in line and "asks n" in line for line in events)
+    assert "lossy=" in lines[-2]
+    assert lines[-1] == "Replay: save this failure, and replay the file"
+    assert str(pickle.loads(pickle.dumps(failure))) == str(failure)
+
+
+@pytest.mark.parametrize("seed", [5, 9])
+def test_everything_that_happens_is_told_in_english(seed: int) -> None:
+    def finally_fail(counter: Counter) -> None:
+        assert counter.total < 120
+
+    simulation = Simulation(
+        machine=Counter, command=draw, check=finally_fail, seed=seed, churn_interval=0.3, snapshot_interval=0.2
+    )
+    with pytest.raises(SimulationFailure) as caught:
+        simulation.run(keep=None)
+    lines = tell_all(caught.value.events)
+    assert len(lines) == caught.value.happened > 1000
+    sentence = re.compile(r" *\d+\.\d{4}  (n\d|nemesis|network) +[a-z].*")
+    wrong = re.compile(r"[a-z_]=|object at|\{|frozenset")
+    assert [line for line in lines if not sentence.fullmatch(line) or wrong.search(line)] == []
+    assert 0 < len(tell_strikes(caught.value.events)) < len(lines) / 2
+
+
+def test_file_holds_all_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = planted(monkeypatch)
+    failure.options = replace(failure.options, kept=frozenset(["read 1", "crash 2"]), salt=5)
+    failure.save(tmp_path / "one.json")
+    recipe = load(tmp_path / "one.json")
+    assert recipe.options == failure.options
+    assert (recipe.number, recipe.text) == (failure.number, failure.text)
+    assert json.loads((tmp_path / "one.json").read_text())["options"]["kept"] == ["crash 2", "read 1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("", "is no file of a simulation"),
+        ("[]", "is no file of a simulation"),
+        ('{"rafty simulation": 1, "options": {"seed": 1}}', "was written by another version of rafty, or was damaged"),
+    ],
+)
+def test_file_that_is_none(content: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    assert main(arguments=["replay", str(path)]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_command_line_runs_and_replays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(election, "_vote_is_durable", _always)
+    assert main(arguments=["--seeds", "0:5", "--save", str(tmp_path), "--events", "7"]) == 1
+    path = tmp_path / "simulation-0.json"
+    said = capsys.readouterr().out
+    assert said.startswith("seed 0 after 0.")
+    assert f"Written to {path}; to make it short: python -m rafty_core.simulation shrink {path}" in said
+    assert "The last 7 of" in said
+    assert main(arguments=["replay", str(path)]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == said.splitlines()[0]
+    monkeypatch.undo()
+    assert main(arguments=["replay", str(path)]) == 0
+    assert "It does not fail any more" in capsys.readouterr().out
+    assert main(arguments=["shrink", str(path)]) == 2
+    assert "the run of seed 0 does not break I9 (any more)" in capsys.readouterr().err
+
+
+def test_command_line_without_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments=["run", "0"]) == 0
+    first = capsys.readouterr().out
+    assert re.search(r"digest='[0-9a-f]{64}'", first)
+    assert main(arguments=["0"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == first.splitlines()[0]
+    assert main(arguments=["run"]) == 2
+    assert "which seeds?" in capsys.readouterr().err
+
+
+def test_replay_says_if_something_else_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure = planted(monkeypatch)
+    failure.number, failure.replay = "I1", "python -m rafty_core.simulation"
+    failure.save(tmp_path / "one.json")
+    assert main(arguments=["replay", str(tmp_path / "one.json")]) == 1
+    assert "This is another failure than that of the file, which was I1." in capsys.readouterr().out
+
+
+def test_simulation_of_a_user_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SimulationFailure, match="restore loses") as caught:
+        losing(0).run()
+    assert "Replay: Simulation(machine=Losing, seed=0, ...).run()" in str(caught.value)
+    path = tmp_path / "losing.json"
+    caught.value.save(path)
+    with pytest.raises(SimulationFailure, match=re.escape(caught.value.text)):
+        losing(99).replay(path)
+    assert main(arguments=["replay", str(path)]) == 2
+    assert "say --simulation MODULE:FUNCTION" in capsys.readouterr().err
+    assert main(arguments=["replay", str(path), "--simulation", LOSING]) == 1
+    assert caught.value.text in capsys.readouterr().out
+    for wrong in ("tests.simulation.test_replay:nothing", "no.such.module:f", "tests.simulation.test_replay:_always"):
+        assert main(arguments=["replay", str(path), "--simulation", wrong]) == 2

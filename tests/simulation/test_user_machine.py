@@ -1,0 +1,183 @@
+"""A state machine of a user's in a simulated cluster: a good one passes, each kind of bad one gives itself away.
+
+Law: *the message names the command, or the state, by which the machine gave itself away.*
+"""
+
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO
+
+import pytest
+
+from rafty_core import Sessions
+from rafty_core.simulation import Faults, Options, Simulation, SimulationFailure
+from rafty_core.simulation.faults import AT_POINTS, STRIKES, SWITCHES
+from rafty_core.simulation.nemesis import Nemesis
+
+
+class Counter:
+    total = 0
+
+    def apply(self, first_index: int, commands: Sequence[bytes]) -> list[bytes]:
+        return [self.add(int(command)) for command in commands]
+
+    def add(self, number: int) -> bytes:
+        self.total += number
+        return b"%d" % self.total
+
+    def snapshot(self) -> Callable[[BinaryIO], object]:
+        total = self.total
+        return lambda target: target.write(b"%d" % total)
+
+    def restore(self, index: int, source: BinaryIO) -> None:
+        self.total = int(source.read())
+
+
+class WithChance(Counter):
+    def add(self, number: int) -> bytes:
+        return super().add(number + random.randint(0, 1))
+
+
+class WithClock(Counter):
+    def add(self, number: int) -> bytes:
+        return super().add(time.perf_counter_ns())
+
+
+class OfBatches(Counter):
+    def apply(self, first_index: int, commands: Sequence[bytes]) -> list[bytes]:
+        super().apply(first_index, commands)
+        return [b"%d" % self.total] * len(commands)
+
+
+class Forgetful(Counter):
+    """Its snapshot holds the sum, and not how often something was added."""
+
+    times = 0
+
+    def add(self, number: int) -> bytes:
+        self.times += 1
+        return super().add(number) + b" after %d" % self.times
+
+
+class Losing(Counter):
+    def restore(self, index: int, source: BinaryIO) -> None:
+        self.total = int(source.read()) // 10 * 10
+
+
+class Overflowing(Counter):
+    def add(self, number: int) -> bytes:
+        if self.total > 20:
+            raise OverflowError("more than twenty")
+        return super().add(number)
+
+
+class Mute(Counter):
+    def apply(self, first_index: int, commands: Sequence[bytes]) -> list[bytes]:
+        super().apply(first_index, commands)
+        return []
+
+
+class WithoutSnapshots:
+    """A log of what was applied; it cannot be written down."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    def apply(self, first_index: int, commands: Sequence[bytes]) -> list[bytes]:
+        self.seen += commands
+        return [b"%d" % len(self.seen)] * len(commands)
+
+
+def draw(chance: random.Random) -> bytes:
+    return b"%d" % chance.randint(1, 9)
+
+
+def first_failure(machine: Callable[[], Any], **more: Any) -> SimulationFailure:
+    with pytest.raises(SimulationFailure) as caught:
+        for seed in range(10):
+            Simulation(machine=machine, command=draw, seed=seed, **more).run()
+    return caught.value
+
+
+def test_good_machine_under_all_faults() -> None:
+    reports = [Simulation(machine=Counter, command=draw, seed=seed).run() for seed in range(3)]
+    assert sum(report.fates["applied"] for report in reports) > 50
+
+
+def test_machine_within_sessions_and_one_without_snapshots() -> None:
+    Simulation(machine=lambda: Sessions(Counter()), command=draw, seed=1, seconds=5).run()
+    with pytest.raises(SimulationFailure, match="the state machine is not deterministic"):
+        Simulation(machine=WithoutSnapshots, command=draw, seed=1).run()
+
+
+@pytest.mark.parametrize(
+    ("machine", "number", "text"),
+    [
+        (WithChance, "I5", r"not deterministic: at index \d+ n\d answers b'\d' with b'\d+', but the reference answers"),
+        (WithClock, "I5", "not deterministic: at index"),
+        (OfBatches, "I5", r"; commands at once: [2-9]\. The reference .* applies each command alone"),
+        (Forgetful, "I5", r"answers b'\d' with b'\d+ after \d+', .* took over the snapshot at index \d+"),
+        (Losing, "I19", r"restore loses or changes something: n\d took over the snapshot at index \d+, which has"),
+        (Overflowing, "OverflowError", r"more than twenty; apply\(\d+, \[b'\d'\]\) was called on the reference"),
+        (Mute, "I5", r"must return one result \(bytes\) for each command: apply\(\d+, \[b'\d'\]\) on the reference"),
+    ],
+)
+def test_bad_machine_gives_itself_away(machine: Callable[[], Any], number: str, text: str) -> None:
+    failure = first_failure(machine)
+    assert failure.number == number
+    assert re.search(text, failure.text)
+
+
+def test_check_that_is_false_or_raises() -> None:
+    failure = first_failure(Counter, check=lambda counter: counter.total <= 20)
+    assert failure.number == "check"
+    assert "check(machine) is False on n" in failure.text
+
+    def at_most_twenty(counter: Counter) -> None:
+        assert counter.total <= 20, "too much"
+
+    failure = first_failure(Counter, check=at_most_twenty)
+    assert failure.number == "AssertionError"
+    assert failure.text.startswith("too much")
+    assert "; check(machine) was called at index" in failure.text
+
+
+def test_options_that_make_no_sense() -> None:
+    for wrong, text in (
+        ({"machine": Counter}, "machine and command belong together"),
+        ({"check": bool}, "check looks at machines"),
+        ({"nodes": 8}, "nodes must be a whole number from 1 to 7, not 8"),
+        ({"seconds": 0}, "seconds must be a number above 0, not 0"),
+        ({"losy": 0.1}, "there is no option 'losy' to be given here; do you mean 'lossy'?"),
+        ({"size": 3}, "do you mean 'nodes'?"),
+        ({"lossy": 2}, "option lossy must be from 0 to 1, not 2"),
+        ({"trailing": "3"}, "option trailing must be of type int, not '3'"),
+        ({"read_interval": -1}, "option read_interval must be 0 or more, not -1"),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            Simulation(**wrong)
+        assert text in str(caught.value)
+
+
+def _is_there(fault: str) -> bool:
+    return hasattr(Nemesis, fault) or hasattr(Nemesis, f"_{fault}")
+
+
+def test_faults_that_are_left_out() -> None:
+    with pytest.raises(ValueError, match="there is no kind of fault 'crash'; there are crashes, partitions"):
+        Faults.only("crash")
+    none = Simulation(seed=3, faults=Faults.none()).options
+    names = [name for switches in SWITCHES.values() for name in switches]
+    assert [getattr(none, name) for name in [*names, "fault_interval", "striking"]] == [0] * (len(names) + 2)
+    assert Simulation(seed=3).options == Simulation(seed=3, faults=Faults()).options
+    crashes = Simulation(seed=3, faults=Faults.only("crashes")).options
+    assert crashes.kinds == {"crash", "crash_all", "crash_one", "crash_soon"}
+    assert crashes.fault_interval == Options.draw(3, 3).fault_interval
+    assert {name for name in [*STRIKES, *AT_POINTS] if not _is_there(name)} == set()
+
+
+@pytest.mark.parametrize("kind", ["crashes", "partitions", "pauses", "messages", "elections"])
+def test_only_one_kind_of_fault(kind: str) -> None:
+    Simulation(machine=Counter, command=draw, seed=5, seconds=5, faults=Faults.only(kind), fault_interval=0.3).run()
