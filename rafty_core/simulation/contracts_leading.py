@@ -110,7 +110,7 @@ class LeaderContracts:
     def _check_append(self, state: State, leader: Leader, history: History, message: AppendEntries) -> None:
         """Figure 2: an append says what the leader's log holds, and what is committed."""
         prev, batch = message.prev_log_index, message.batch
-        if prev >= history.base and history.term(prev) != message.prev_log_term or prev > history.last:
+        if prev > history.last or (prev >= history.base and history.term(prev) != message.prev_log_term):
             self._fail("I3", f"sends {message!r}, with {history.term(prev)} as the term of {prev}")
         if message.leader_commit != state.log.commit:
             self._fail("I25", f"sends {message!r}, with {state.log.commit} committed (F43)")
@@ -176,15 +176,15 @@ class LeaderContracts:
     def _check_beaten(
         self, state: State, progress: Progress, message: Message, reply: list[AppendEntries | InstallSnapshot]
     ) -> None:
-        """Who lacks something, or may lack it, is sent it when it is heard; who lacks nothing is not (F43, F44, F45)."""
+        """Who lacks something is sent it when it is heard; who lacks nothing is not (F43, F44, F45)."""
         lacks = progress.match < state.log.last_index
         if lacks and not reply:
             self._fail("I25", f"sends nothing after {message!r} to who holds {progress.match} (F44, F45)")
         if not lacks and progress.state == REPLICATE and reply:
             self._fail("I26", f"sends {reply!r} to who lacks nothing (F128)")
-        if progress.state == PROBE and progress.next <= state.log.last_index and reply:
-            if all(isinstance(append, AppendEntries) and append.batch is None for append in reply):
-                self._fail("I25", f"sends {reply!r}, without entry {progress.next} (F45)")
+        empty = reply and all(isinstance(append, AppendEntries) and append.batch is None for append in reply)
+        if empty and progress.state == PROBE and progress.next <= state.log.last_index:
+            self._fail("I25", f"sends {reply!r}, without entry {progress.next} (F45)")
 
     def _check_acknowledged(
         self,

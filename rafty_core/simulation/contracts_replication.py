@@ -123,7 +123,9 @@ class ReplicationContracts:
         hint, term, most = answers[0].hint_index, answers[0].hint_term, min(prev, was.last)
         right = hint <= most and (hint <= state.log.base_index or term == was.term(hint) <= message.prev_log_term)
         if not right or (hint < most and was.term(hint + 1) <= message.prev_log_term):
-            text = f"says that ({hint}, {term}) may agree with ({prev}, {message.prev_log_term}), and ends at {was.last}"
+            text = (
+                f"says that ({hint}, {term}) may agree with ({prev}, {message.prev_log_term}), and ends at {was.last}"
+            )
             self._fail("I25", f"{text} (F42)")
 
     # ---------------------------------------------------------- acknowledgements
