@@ -104,6 +104,9 @@ class DiskContracts:
                 self._persisted(event.seq)
         if agreed < was.last:
             self._lower(agreed)
+            for batch in state.log._recent.values():  # what is handed out again, if it is asked for (F53)
+                if batch.last > history.last or history.term(batch.last) != batch.term:
+                    raise InvariantViolation("I3", f"{self.id} still keeps {batch!r}, which its log has lost (F53)")
         terms = {event.term for event in events if isinstance(event, AppendEntries)} if len(events) > 1 else ()
         if len(terms) > 1 or (len(events) > 1 and history is not was.history):
             self._unsure = self._seq  # what one leader took away another may have brought back

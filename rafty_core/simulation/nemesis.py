@@ -22,12 +22,10 @@ from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.points import POINTS
+from rafty_core.simulation.stories import LONGEST_LOG, Stories
 
 MOST_STRIKES_AT_POINTS = 40
 """So many strikes at named points a run has at most: a cluster must also get on."""
-
-LONGEST_LOG = 300
-"""Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
 
 
 class Nemesis:
@@ -41,6 +39,7 @@ class Nemesis:
         """How many strikes there were: what goes wrong, what a client or an administrator does. Each has its number."""
         self._rhythm = random.Random(f"rhythm {cluster.options.seed}")
         self._churn = Churn(self)
+        self._stories = Stories(cluster, self.isolate, self._heal, self._undo_later)
         self._focus = {point for point in POINTS if self._rhythm.random() < 0.3}
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
@@ -132,7 +131,13 @@ class Nemesis:
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
-        self.world.random.choice((*kinds, *more, self._freeze_leader, self._freeze_leader))()
+        stories = (
+            self._stories.succession,
+            self._stories.succession,
+            self._stories.contest,
+            self._stories.lagging_disk,
+        )
+        self.world.random.choice((*kinds, *more, self._freeze_leader, self._freeze_leader, *stories))()
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
