@@ -82,6 +82,10 @@ class ClusterInvariants:
         """The configuration in force on a running node, as its entries have it."""
         return self._nodes[node_id].configuration
 
+    def history(self, node_id: str) -> History:
+        """All that was in a running node's log in this life."""
+        return self._nodes[node_id].history
+
     # -------------------------------------------------------------------- steps
 
     def stepped(self, raft: Raft, output: Output) -> None:

@@ -15,6 +15,7 @@ from rafty_core.simulation.application import Reference
 from rafty_core.simulation.callers import Callers
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
+from rafty_core.simulation.forged import forged
 from rafty_core.simulation.machine import Replay
 from rafty_core.simulation.network import Network, corrupted
 from rafty_core.simulation.node import SimulatedNode
@@ -139,7 +140,8 @@ class Cluster:
         """A message arrives."""
         node = self.nodes[message.to]
         if self.world.chance(self.options.corrupting) and node.raft is not None and not node.paused:
-            self._deliver_corrupted(node, node.raft, corrupted(message, self.world))
+            other = forged(state_of(node.raft), self.world) if self.world.chance(0.6) else None
+            self._deliver_corrupted(node, node.raft, other or corrupted(message, self.world))
         node.receive(message)
 
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:

@@ -26,12 +26,10 @@ from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.points import POINTS
+from rafty_core.simulation.stories import LONGEST_LOG, Stories
 
 MOST_STRIKES_AT_POINTS = 40
 """So many strikes at named points a run has at most: a cluster must also get on."""
-
-LONGEST_LOG = 300
-"""Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
 
 
 Kind = TypeVar("Kind", bound=Callable[..., None])
@@ -54,6 +52,7 @@ class Nemesis:
         self._churn = Churn(self)
         self._focus = {point for point in POINTS if focus.random() < 0.3}
         self._reached: Counter[tuple[str, str]] = Counter()
+        self._stories = Stories(cluster, self.isolate, self._heal, self._undo_later)
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
 
@@ -149,7 +148,13 @@ class Nemesis:
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
-        kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader))
+        stories = (
+            self._stories.succession,
+            self._stories.succession,
+            self._stories.contest,
+            self._stories.lagging_disk,
+        )
+        kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, *stories))
         if kind is not None:
             kind()
 

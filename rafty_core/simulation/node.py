@@ -27,6 +27,7 @@ from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts import Contracts, CountedRandom
+from rafty_core.simulation.contracts_replication import ReplicationContracts
 from rafty_core.simulation.duties import Duties
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 from rafty_core.simulation.parts import StorageRefused
@@ -69,6 +70,7 @@ class SimulatedNode:
         self._to_apply: deque[tuple[int, bytes] | Restore] = deque()
         self._applying = self._new = False
         self.contracts: Contracts
+        self.replication: ReplicationContracts
         self.restoring: list[int] = []  # snapshots that the machine is to be restored from
 
     # ------------------------------------------------------------------ lives
@@ -105,6 +107,7 @@ class SimulatedNode:
         self.cluster.invariants.started(self.raft, stable)
         self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
         self.duties.begin()
+        self.replication = ReplicationContracts(self.raft, self.cluster.invariants)
         self._new = True
         self._wake_after(0.0)
 
@@ -193,12 +196,15 @@ class SimulatedNode:
         self.world.steps += 1
         now = self.clock
         self.contracts.before(raft, now, events)
+        self.replication.before(raft, events)
         if events:
             self.cluster.cells[type(state_of(raft).role).__name__, type(events[0]).__name__] += 1
         output = raft.step(now, *events)
         self.cluster.check(self, raft, output)
         self.contracts.after(raft, output)
         self.duties.noticed(raft, output.notices)
+        if self.contracts.last is not None:
+            self.replication.after(self.contracts.last, raft, output)
         self.cluster.reached(self, raft, output)
         if self.raft is raft:  # nothing has struck it down before anything left
             self.carry_out(output)

@@ -1,0 +1,123 @@
+"""Chains of faults that lead where chance alone seldom does: logs that differ by several terms, and disks that lag.
+
+Law: *each story is a strike like any other: it is drawn from the seed, and ends by itself.*
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rafty_core import Campaign
+from rafty_core.invariants import state_of
+from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.node import SimulatedNode
+
+LONGEST_LOG = 300
+"""Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
+
+STALLED = 100.0
+"""How much slower a disk is that hardly works."""
+
+
+class Isolate(Protocol):
+    """Cuts what a node hears, or what it says, or both."""
+
+    def __call__(self, node: SimulatedNode, *, deaf: bool, mute: bool) -> None:
+        """Do so, until all is healed."""
+        ...
+
+
+class Stories:
+    """The stories that a nemesis may begin, with what it does: cut off a node, heal all, and do something later."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        isolate: Isolate,
+        heal: Callable[[], None],
+        later: Callable[[float, float, Callable[[], None]], None],
+    ) -> None:
+        self.cluster, self.world = cluster, cluster.world
+        self._isolate, self._heal, self._later = isolate, heal, later
+
+    def succession(self) -> None:
+        """One leader after the other is left alone with what nobody else has, and then the next; what they hold differs
+        by several terms when they meet (faults F31 to F34, F42, F53)."""
+        self._strand_next(self.world.random.randint(1, 3))
+
+    def contest(self) -> None:
+        """The leader falls silent, and several stand for election at the same moment (faults F13, F19)."""
+        leaders = self.cluster.leaders
+        for leader in leaders:
+            self._isolate(leader, deaf=True, mute=True)
+        silence = self.cluster.options.silence
+        again = self.world.random.randint(1, 3)
+        for number in range(again):
+            wait = silence * self.world.random.uniform(1.02, 1.3) + 0.2 * number
+            self._later(wait, wait, self._all_campaign)
+        self._later(silence + 0.3, silence + 1.0, self._heal)
+
+    def lagging_disk(self) -> None:
+        """A leader's disk lags behind those of its followers, while clients go on (faults F38, F46, F118)."""
+        leaders = self.cluster.leaders
+        if not leaders:
+            return
+        leader = self.world.random.choice(leaders)
+        leader.disk.slowness = STALLED
+        for number in range(8):
+            self._later(0.05 * number, 0.05 * number + 0.02, lambda: self._propose(leader, 1))
+        self._later(0.2, 0.5, lambda: self._speed_up(leader))
+
+    def _strand_next(self, left: int) -> None:
+        """The newest leader is left alone, all others are together; so that who was left alone before meets them."""
+        leaders = self.cluster.leaders
+        self.cluster.network.blocked.clear()
+        if leaders:
+            leader = max(leaders, key=lambda node: _term(node))
+            self._isolate(leader, deaf=self.world.chance(0.8), mute=True)
+            if self.world.chance(0.4):
+                leader.disk.slowness = STALLED  # what it writes now is durable when it has been replaced
+                self._later(0.3, 1.5, lambda: self._speed_up(leader))
+            self._propose(leader, self.world.random.randint(1, 5))
+            self._hurry(leader)
+        next_one = self.cluster.options.silence + 0.3
+        if left:
+            self._later(next_one, next_one + 0.7, lambda: self._strand_next(left - 1))
+        else:
+            self._later(next_one, next_one + 0.7, self._meet_again)
+
+    def _meet_again(self) -> None:
+        """All that is blocked is open again; before that, those who got on may forget their logs."""
+        options = self.cluster.options
+        if options.snapshot_interval and self.world.chance(0.6):
+            for node in self.cluster.live:
+                if node.raft is not None:
+                    node.snapshots.take(node.raft)
+            self._later(8 * options.sync_time, 8 * options.sync_time + 0.1, self._heal)
+        else:
+            self._heal()
+
+    def _hurry(self, old: SimulatedNode) -> None:
+        """The others do not wait longer for a new leader than they must, and it has something to do."""
+        others = [node for node in self.cluster.live if node is not old]
+        if others:
+            one = self.world.random.choice(others)
+            silence = self.cluster.options.silence * 1.03
+            self._later(silence, silence + 0.05, lambda: one.receive(Campaign()))
+            self._later(silence + 0.1, silence + 0.3, lambda: self._propose(one, 3))
+
+    def _all_campaign(self) -> None:
+        for node in self.cluster.live:
+            if self.world.chance(0.8):
+                node.receive(Campaign())
+
+    def _propose(self, node: SimulatedNode, count: int) -> None:
+        for _ in range(count):
+            if node.raft is not None and node.raft.status().last_index < LONGEST_LOG:
+                self.cluster.propose(node)
+
+    def _speed_up(self, node: SimulatedNode) -> None:
+        node.disk.slowness = 1.0
+
+
+def _term(node: SimulatedNode) -> int:
+    return state_of(node.raft).term if node.raft is not None else 0
