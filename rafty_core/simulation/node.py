@@ -28,6 +28,7 @@ from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts import Contracts, CountedRandom
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
+from rafty_core.simulation.promises import Promises
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -66,6 +67,7 @@ class SimulatedNode:
         self._to_apply: deque[tuple[int, bytes] | Restore] = deque()
         self._applying = self._new = False
         self.contracts: Contracts
+        self.promises: Promises
         self.restoring: list[int] = []  # snapshots that the machine is to be restored from
 
     # ------------------------------------------------------------------ lives
@@ -96,6 +98,7 @@ class SimulatedNode:
         self.deadline = self.raft.deadline
         self.cluster.invariants.started(self.raft, stable)
         self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
+        self.promises = Promises(self.raft, self.cluster.invariants.ghost)
         self._new = True
         self._wake_after(0.0)
 
@@ -189,6 +192,7 @@ class SimulatedNode:
         output = raft.step(now, *events)
         self.cluster.check(self, raft, output)
         self.contracts.after(raft, output)
+        self.promises.after(self.contracts.last, raft, events, output)
         self.cluster.reached(self, raft, output)
         if self.raft is raft:  # nothing has struck it down before anything left
             self.carry_out(output)
