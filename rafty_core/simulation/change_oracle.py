@@ -112,9 +112,7 @@ def is_joint_step(before: Configuration, goal: Configuration, now: Configuration
 
 def left_joint(before: Configuration) -> Configuration:
     """What follows a joint configuration."""
-    after = Configuration(
-        voters=before.voters, learners=(*before.learners, *before.learners_next), lease=before.lease
-    )
+    after = Configuration(voters=before.voters, learners=(*before.learners, *before.learners_next), lease=before.lease)
     return _remembering(after, before)
 
 

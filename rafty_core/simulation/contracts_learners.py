@@ -95,7 +95,7 @@ class LearnerContracts:
                 raise InvariantViolation("I14", f"{state.id}: {text} (F67)")
 
     def check_given_up(self, before: Before, state: State, leader: Leader, was: Configuration) -> None:
-        """A change is given up for one reason only: a learner is silent, or stuck, or too slow, or without a snapshot."""
+        """A change is given up only if a learner is silent, or stuck, or too slow, or without a snapshot."""
         patience = PATIENCE * state.config.election_timeout - 1e-6
         if self._configuration is not was:
             raise InvariantViolation("I25", f"{state.id} gives up {was} at once")

@@ -218,7 +218,11 @@ class MembershipContracts:
         """A joint configuration is left in the step in which its commit is known (F60); a leader that has not heard
         both halves for an election timeout leads no more (F63)."""
         log, now = state.log, before.now
-        if state.configuration.is_joint and log.configurations.index <= log.commit and log.term(log.commit) == state.term:
+        if (
+            state.configuration.is_joint
+            and log.configurations.index <= log.commit
+            and log.term(log.commit) == state.term
+        ):
             raise InvariantViolation("I25", f"{state.id} stays joint, though that is committed")
         timeout = state.config.election_timeout
         if goes_on and now > self._account.voters_since + timeout + 1e-6:

@@ -1,7 +1,7 @@
 """What one step of one node owes to a transfer of leadership, and to the reads that rest on a leadership.
 
-Law: *leadership goes to whom it was promised, in time and with the whole log; a read waits for a majority of both halves
-that answers a round begun behind it* (thesis 3.10, 4.2.3, 6.4).
+Law: *leadership goes to whom it was promised, in time and with the whole log; a read waits for a majority of both
+halves that answers a round begun behind it* (thesis 3.10, 4.2.3, 6.4).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rafty_core.events import Event, Propose, Read, TransferLeadership
 from rafty_core.history import InvariantViolation
 from rafty_core.messages import ReadIndexRequest, ReadIndexResponse, RequestVote, TimeoutNow
 from rafty_core.output import Output, ProposalAnswer, ReadAnswer
-from rafty_core.roles import Candidate, Follower, Leader, PreCandidate
+from rafty_core.roles import Follower, Leader, PreCandidate
 from rafty_core.simulation.contracts import Before
 from rafty_core.simulation.leader_account import LeaderAccount
 from rafty_core.state import State
@@ -39,7 +39,9 @@ class TransferContracts:
         elif isinstance(single, RequestVote):
             self._check_bound(before, state, single)
         elif isinstance(single, Propose) and self._transferring is not None and isinstance(before.role, Leader):
-            refused = [a for a in output.answers if isinstance(a, ProposalAnswer) and a.token == single.token and a.error]
+            refused = [
+                a for a in output.answers if isinstance(a, ProposalAnswer) and a.token == single.token and a.error
+            ]
             text = f"takes {single!r}, and hands over to {self._transferring}"
             _demand(bool(refused) or before.now >= self._transferring[1], "I25", state, text)
         self._follow_requests(state, events, output)
