@@ -6,7 +6,7 @@ Law: *after every step of every node everything that must hold is checked, and e
 from collections import Counter
 from collections.abc import Callable
 
-from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, Raft
+from rafty_core import AppendEntries, Configuration, Message, Output, ProposalAnswer, Propose, Raft
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
 from rafty_core.roles import Leader
@@ -14,7 +14,7 @@ from rafty_core.simulation.application import Reference
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
 from rafty_core.simulation.machine import Replay
-from rafty_core.simulation.network import Network, corrupted
+from rafty_core.simulation.network import Network, corrupted, rewritten
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
@@ -131,6 +131,10 @@ class Cluster:
         node = self.nodes[message.to]
         if self.world.chance(self.options.corrupting) and node.raft is not None and not node.paused:
             self._deliver_corrupted(node, node.raft, corrupted(message, self.world))
+        elif isinstance(message, AppendEntries) and self.options.corrupting and node.raft is not None:
+            damaged = None if node.paused else rewritten(message, state_of(node.raft), self.world)
+            if damaged is not None and self.world.chance(0.2):
+                self._deliver_corrupted(node, node.raft, damaged)
         node.receive(message)
 
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:

@@ -84,6 +84,7 @@ class MembershipContracts:
         self, before: Before, state: State, event: ChangeMembership, output: Output, *, alone: bool
     ) -> None:
         """A change is refused for a reason that is true, and accepted if there is none (F56, F57, F73, F74)."""
+        pending = self._asked is not None
         answers = [answer for answer in output.answers if answer.token == event.token]
         error = answers[0].error if answers else None
         if not answers and state.change is not None and state.change.token == event.token:
@@ -96,7 +97,7 @@ class MembershipContracts:
         if not isinstance(before.role, Leader):
             _demand(isinstance(error, NotLeader), "I18", state, f"does not lead, and answers {event!r}: {answers}")
             return
-        certain, possible, target = self._reasons(before, state, event)
+        certain, possible, target = self._reasons(before, state, event, pending=pending)
         if isinstance(error, ChangeRefused):
             _demand(error.reason in possible, "I18", state, f"refuses {event!r} as {error.reason}, not {possible}")
             return
@@ -111,15 +112,14 @@ class MembershipContracts:
             _demand(right, "I13", state, f"begins {event!r} with {state.configuration}, on the way to {target}")
 
     def _reasons(
-        self, before: Before, state: State, event: ChangeMembership
+        self, before: Before, state: State, event: ChangeMembership, *, pending: bool
     ) -> tuple[list[str], list[str], Configuration | None]:
         """Why this change must be refused, why it may be, and where it leads."""
         now, index = before.configuration, before.configuration_index
-        asked = self._asked is not None and self._asked.token != event.token
         reasons = {
             "transfer": self._transferring,
             "not_ready": before.commit < state.log.base_index or state.log.term(before.commit) != before.term,
-            "in_progress": index > before.commit or asked or not now.at_rest,
+            "in_progress": index > before.commit or pending or not now.at_rest,
             "based_on": event.based_on not in (0, index),
             "unknown": change_oracle.unknown_to(now, event.changes),
         }

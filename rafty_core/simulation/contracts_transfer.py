@@ -84,6 +84,8 @@ class TransferContracts:
             return
         answers = [answer for answer in output.answers if answer.token == request.token]
         refused = bool(answers) and answers[0].error is not None
+        if refused:
+            _demand("in time" not in str(answers[0].error), "I18", state, f"refuses {request!r} at once: {answers}")
         target, voters = request.target, before.configuration.voter_ids
         if target not in (None, state.id, *voters):
             _demand(refused, "I25", state, f"takes {request!r}, and the target is no voter (F25)")
