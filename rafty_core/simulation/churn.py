@@ -4,9 +4,11 @@ Law: *whatever is asked for, and whoever dies meanwhile, the cluster stays one*:
 refuses.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from rafty_core import Change, Configuration, Member
+from rafty_core import Campaign, Change, Configuration, Member, TimeoutNow
 from rafty_core.invariants import state_of
 from rafty_core.simulation.node import SimulatedNode
 
@@ -28,7 +30,16 @@ class Churn:
     def change(self) -> None:
         """Ask a node, most often the leader, for some change; another may follow at once, or a crash."""
         node = self._somebody()
-        if node is None or node.raft is None:
+        if node is not None:
+            self.change_at(node)
+        if self.world.chance(0.4):
+            self.world.after(self.world.random.uniform(0, 0.02), self._again)
+        if self.world.chance(0.3):
+            self.world.after(self.world.random.uniform(0, 0.3), self._kill_leader)
+
+    def change_at(self, node: SimulatedNode) -> None:
+        """Ask this node for some change."""
+        if node.raft is None:
             return
         draw, state = self.world.random, state_of(node.raft)
         changes = self._some_changes(state.configuration)
@@ -39,17 +50,95 @@ class Churn:
             if self.cluster.options.lease and self.world.chance(0.3):
                 options["lease"] = self.cluster.options.promise if self.world.chance(0.8) else None
             self.cluster.calls.change(node, changes, **options)
-        if self.world.chance(0.2):
-            self.world.after(draw.uniform(0, 0.02), self._again)
-        if self.world.chance(0.3):
-            self.world.after(draw.uniform(0, 0.3), self._kill_leader)
 
     def transfer(self) -> None:
         """Ask a node to hand over, to somebody or to anybody."""
         node = self._somebody()
-        if node is not None:
+        if node is not None and self.world.chance(0.3):
+            self._tell_too_late(node)
+        elif node is not None:
             target = self.world.random.choice([None, *self.cluster.nodes])
             self.cluster.calls.transfer(node, target, self.world.random.choice((0.0, 0.0, 0.1, 2.0)))
+
+    def _tell_too_late(self, leader: SimulatedNode) -> None:
+        """A transfer whose `TimeoutNow` arrives when the leader leads on, and has new entries; or leads no more (F27,
+        F138). The target does not hear of the entries before."""
+        others = [other.id for other in self.cluster.live if other is not leader]
+        if not others:
+            return
+        draw, target, late = self.world.random, self.world.random.choice(others), self.world.random.uniform(0.15, 0.4)
+        self.cluster.network.hold(TimeoutNow, leader.id, late)
+        self.cluster.calls.transfer(leader, target, 0.1)
+        self._later(0.06, lambda: self.cluster.network.blocked.update({(leader.id, target): None}))
+        self._later(late - 0.01, lambda: self.cluster.network.blocked.pop((leader.id, target), None))
+        for _ in range(draw.randint(1, 4)):
+            self._later(draw.uniform(0.11, late), lambda: self._propose(leader))
+            self._later(draw.uniform(0.11, late + 0.2), lambda: self.cluster.calls.read(leader, "lease"))
+        if self.world.chance(0.4):
+            self.cluster.network.hold(TimeoutNow, leader.id, draw.uniform(0.5, 2.5))
+            self._later(0.11, lambda: self.nemesis.crash_one(leader))
+
+    def part_halves(self, node: SimulatedNode) -> None:
+        """While the configuration is joint, only the one half of it is reached, or most of both halves together."""
+        state = state_of(node.raft) if node.raft is not None else None
+        if state is None or not state.configuration.is_joint:
+            return
+        draw, cluster, now = self.world.random, self.cluster, state.configuration
+        kept = set(draw.choice((now.voter_ids, now.outgoing_ids)))
+        if self.world.chance(0.3):
+            kept = set(draw.sample(now.all_voter_ids, len(now.all_voter_ids) // 2 + 1))
+        kept.update(leader.id for leader in cluster.leaders)
+        self.world.note("network", "is left with", sorted(kept))
+        for one in cluster.nodes:
+            for other in cluster.nodes:
+                if one not in kept and other in kept:
+                    cluster.network.blocked[one, other] = cluster.network.blocked[other, one] = None
+        for leader in cluster.leaders:
+            for wait in (0.05, 0.3):
+                self._later(wait, partial(self._propose, leader))
+                self._later(wait, partial(cluster.calls.read, leader, "linearizable"))
+        if self.world.chance(0.4):
+            wait = draw.uniform(0, 0.1)
+            self._later(wait, self._kill_leader)
+            for name in sorted(kept):
+                self._later(wait + draw.uniform(0.4, 0.9), partial(cluster.nodes[name].receive, Campaign()))
+        self._later(draw.uniform(0.7, 1.8), cluster.network.blocked.clear)
+
+    def strand_with_change(self, leader: SimulatedNode) -> None:
+        """A leader alone has a change behind other entries, and what comes instead it gets as a snapshot (F59)."""
+        cluster = self.cluster
+        for other in cluster.nodes:
+            if other != leader.id:
+                cluster.network.blocked[leader.id, other] = cluster.network.blocked[other, leader.id] = None
+        for _ in range(self.world.random.randint(2, 6)):
+            self._propose(leader)
+        self._later(0.05, lambda: self.change_at(leader))
+
+        def press() -> None:
+            for other in cluster.leaders:
+                if other is not leader:
+                    self._propose(other)
+
+        def compact() -> None:
+            for other in cluster.live:
+                if other is not leader and other.raft is not None:
+                    other.snapshots.take(other.raft)
+
+        heal = self.world.random.uniform(1.0, 1.8)
+        self._later(heal - 0.2, press)
+        self._later(heal - 0.1, compact)
+        self._later(heal, cluster.network.blocked.clear)
+
+    def _propose(self, node: SimulatedNode) -> None:
+        if node.raft is not None:
+            self.cluster.propose(node)
+
+    def _later(self, delay: float, action: Callable[[], object]) -> None:
+        def act() -> None:
+            if not self.nemesis.stopped:
+                action()
+
+        self.world.after(delay, act)
 
     def _again(self) -> None:
         if not self.nemesis.stopped:
@@ -72,6 +161,8 @@ class Churn:
         members = [member.id for member in now.members] or NAMES[:1]
         a_member = draw.choice(members)
         kind = draw.choice(("add", "add", "remove", "replace", "swap", "demote", "promote", "update", "nobody"))
+        if self.world.chance(0.15):
+            kind = draw.choice(("impostor", "return"))
         if kind == "remove" and len(now.voters) < 3 and self.world.chance(0.8):
             kind = "add"
         if kind in ("add", "replace", "swap"):
@@ -85,6 +176,14 @@ class Churn:
             return [self._made("add_voter", draw.choice(now.learners).id)]
         if kind == "nobody":
             return [self._made("remove", draw.choice(NAMES))]
+        known = [member.id for member in now.members if member.incarnation]
+        if kind == "impostor" and known:
+            return [self._made("add_voter", draw.choice(known), "another")]
+        if kind == "return" and now.removed:
+            gone = draw.choice(now.removed[-5:])
+            return [self._made("add_voter", gone.id, gone.incarnation)]
+        if kind in ("impostor", "return"):
+            kind = "update"
         return [self._made({"demote": "add_learner", "promote": "add_voter"}.get(kind, kind), a_member)]
 
     def _made(self, kind: str, node_id: str, incarnation: str = "") -> Change:
@@ -110,6 +209,8 @@ class Churn:
             joining = self.cluster.join(name)
             joining.slowness = self.world.random.choice((1.0, 1.0, 20.0))
             delay = self.world.random.choice((0.0, 0.0, 0.5, 8.0))
+            if self.world.chance(0.15):
+                joining.gone = True  # nobody ever starts it
             self.world.after(delay, lambda: self._start(joining))
         return self._made(kind, name, joining.incarnation)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from rafty_core import Configuration, Message, Output, ProposalAnswer, Propose, Raft
+from rafty_core import AppendEntries, Configuration, Message, Output, ProposalAnswer, Propose, Raft
 from rafty_core.invariants import ClusterInvariants, InvariantViolation, state_of
 from rafty_core.reads import lease_holds
 from rafty_core.roles import Leader
@@ -17,7 +17,7 @@ from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
 from rafty_core.simulation.forged import forged
 from rafty_core.simulation.machine import Replay
-from rafty_core.simulation.network import Network, corrupted
+from rafty_core.simulation.network import Network, corrupted, rewritten
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
@@ -142,6 +142,10 @@ class Cluster:
         if self.world.chance(self.options.corrupting) and node.raft is not None and not node.paused:
             other = forged(state_of(node.raft), self.world) if self.world.chance(0.6) else None
             self._deliver_corrupted(node, node.raft, other or corrupted(message, self.world))
+        elif isinstance(message, AppendEntries) and self.options.corrupting and node.raft is not None:
+            damaged = None if node.paused else rewritten(message, state_of(node.raft), self.world)
+            if damaged is not None and self.world.chance(0.2):
+                self._deliver_corrupted(node, node.raft, damaged)
         node.receive(message)
 
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:

@@ -172,7 +172,12 @@ class Nemesis:
 
     def _strike_at(self, node: SimulatedNode, point: str) -> None:
         """A step of this node has just reached a named point, and nothing of it has left yet."""
-        if self.stopped or self._left == 0 or point not in self._focus:
+        if self.stopped or self._left == 0:
+            return
+        if point == "enters joint" and self._rhythm.random() < 0.15:
+            self._left -= 1
+            self._strike(partial(self._churn.part_halves, node))
+        if point not in self._focus:
             return
         self._reached[node.id, point] += 1
         name = f"{node.id} {point} {self._reached[node.id, point]}"
@@ -353,6 +358,9 @@ class Nemesis:
         if not leaders:
             return
         leader = self.world.random.choice(leaders)
+        if self.cluster.options.churn_interval and self.world.chance(0.3):
+            self._churn.strand_with_change(leader)
+            return
         others = [other for other in self.cluster.nodes if other != leader.id]
         self.world.random.shuffle(others)
         cut_off = others[self.world.random.randint(0, 1) :]

@@ -7,9 +7,11 @@ from collections import deque
 from copy import copy
 from typing import TYPE_CHECKING
 
-from rafty_core import ForwardedProposal, Message
+from rafty_core import AppendEntries, ForwardedProposal, Message
+from rafty_core.entries import Batch
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.world import World
+from rafty_core.state import State
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -107,6 +109,25 @@ class Network:
         sender, receiver = self._cluster.nodes[message.sender], self._cluster.nodes[message.to]
         if receiver.raft is not None and receiver.knows(sender) and sender.knows(receiver):
             self._cluster.deliver(message)
+
+
+def rewritten(message: Message, state: State, world: World) -> Message | None:
+    """An append that has another entry at an index that is committed, if it can be made of this message; None if not.
+
+    Such a leader must not be obeyed, whatever the rest of its message says (faults F31, F54).
+    """
+    log = state.log
+    if not isinstance(message, AppendEntries) or message.term != state.term or message.sender != state.role.leader:
+        return None
+    batch = message.batch
+    if batch is None or not log.base_index < batch.first <= log.commit:
+        return None
+    terms = [term for term in range(message.prev_log_term, message.term + 1) if term not in (0, log.term(batch.first))]
+    if not terms:
+        return None
+    damaged = copy(message)
+    damaged.batch = Batch(batch.first, world.random.choice(terms), batch.entries)
+    return damaged
 
 
 def corrupted(message: Message, world: World) -> Message:

@@ -31,6 +31,7 @@ from rafty_core.simulation.contracts_replication import ReplicationContracts
 from rafty_core.simulation.duties import Duties
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 from rafty_core.simulation.parts import StorageRefused
+from rafty_core.simulation.promises import Promises
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -71,6 +72,7 @@ class SimulatedNode:
         self._applying = self._new = False
         self.contracts: Contracts
         self.replication: ReplicationContracts
+        self.promises: Promises
         self.restoring: list[int] = []  # snapshots that the machine is to be restored from
 
     # ------------------------------------------------------------------ lives
@@ -108,6 +110,7 @@ class SimulatedNode:
         self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
         self.duties.begin()
         self.replication = ReplicationContracts(self.raft, self.cluster.invariants)
+        self.promises = Promises(self.raft, self.cluster.invariants.ghost)
         self._new = True
         self._wake_after(0.0)
 
@@ -205,6 +208,7 @@ class SimulatedNode:
         self.duties.noticed(raft, output.notices)
         if self.contracts.last is not None:
             self.replication.after(self.contracts.last, raft, output)
+        self.promises.after(self.contracts.last, raft, events, output)
         self.cluster.reached(self, raft, output)
         if self.raft is raft:  # nothing has struck it down before anything left
             self.carry_out(output)

@@ -6,7 +6,8 @@ Law: *everything a run does follows from its seed*, and so from these options an
 import random
 from dataclasses import dataclass, replace
 
-from rafty_core import Config, Configuration, Lease
+from rafty_core import Config, Configuration, Lease, Member
+from rafty_core.configuration import MOST_REMOVED
 
 ELECTION_TIMEOUT = 0.5
 HEARTBEAT_INTERVAL = 0.1
@@ -119,9 +120,9 @@ class Options:
             fetch_failing=draw.choice((0, 0.2, 0.5)),
             machine=draw.choice(("from the snapshot", "from nothing", "durable")),
             max_retained_bytes=draw.choice((1, 500, 256 * 1024 * 1024)),
-            churn_interval=draw.choice((0, 0, 0.3, 1.0)),
+            churn_interval=draw.choice((0, 0.3, 1.0)),
             lingering=draw.choice((0, 0.5, 1)),
-            transfer_interval=draw.choice((0, 0, 0.5, 2.0)),
+            transfer_interval=draw.choice((0, 0.5, 2.0)),
             read_interval=draw.choice((0, 0.03, 0.2)),
             max_pending_reads=draw.choice((4, 65536, 65536)),
             lease=draw.choice((0, 0, 0.2, 0.6, 1.2)),
@@ -155,9 +156,12 @@ class Options:
         return max(ELECTION_TIMEOUT, self.lease)
 
     def members(self, ids: list[str]) -> Configuration:
-        """The configuration that the cluster begins with. Half of the runs with leases get theirs by a change."""
+        """The configuration that the cluster begins with. Half of the runs with leases get theirs by a change;
+        some clusters are so old that they begin to forget who was removed (fault F73)."""
         lease = self.promise if self.seed % 2 or not self.churn_interval else None
-        return replace(Configuration.of(*ids), lease=lease)
+        long_ago = [Member(f"m{number}", "", f"m{number}") for number in range(MOST_REMOVED)]
+        removed = tuple(long_ago) if self.churn_interval and self.seed % 8 == 3 else ()
+        return replace(Configuration.of(*ids), lease=lease, removed=removed)
 
     def config(self, node_id: str, boot: int, incarnation: str) -> Config:
         """The settings of one life of a node."""
