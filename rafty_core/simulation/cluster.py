@@ -13,6 +13,7 @@ from rafty_core.roles import Leader
 from rafty_core.simulation.application import Reference
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
+from rafty_core.simulation.lies import lie_to
 from rafty_core.simulation.machine import Replay
 from rafty_core.simulation.network import Network, corrupted
 from rafty_core.simulation.node import SimulatedNode
@@ -130,7 +131,8 @@ class Cluster:
         """A message arrives."""
         node = self.nodes[message.to]
         if self.world.chance(self.options.corrupting) and node.raft is not None and not node.paused:
-            self._deliver_corrupted(node, node.raft, corrupted(message, self.world))
+            lie = lie_to(state_of(node.raft), message, self.world) if self.world.chance(0.5) else None
+            self._deliver_corrupted(node, node.raft, corrupted(message, self.world) if lie is None else lie)
         node.receive(message)
 
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:

@@ -20,8 +20,10 @@ from rafty_core.messages import (
 )
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.late import LATE, Late
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.points import POINTS
+from rafty_core.simulation.promises import forget_promise, keep_one_half
 
 MOST_STRIKES_AT_POINTS = 40
 """So many strikes at named points a run has at most: a cluster must also get on."""
@@ -41,6 +43,7 @@ class Nemesis:
         """How many strikes there were: what goes wrong, what a client or an administrator does. Each has its number."""
         self._rhythm = random.Random(f"rhythm {cluster.options.seed}")
         self._churn = Churn(self)
+        self._late = Late(cluster, self._strike)
         self._focus = {point for point in POINTS if self._rhythm.random() < 0.3}
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
@@ -132,7 +135,8 @@ class Nemesis:
     def _break_something(self) -> None:
         kinds = (self._divide, self._cut_link, self._isolate, self._crash, self._crash, self._crash_all)
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
-        self.world.random.choice((*kinds, *more, self._freeze_leader, self._freeze_leader))()
+        others = (self._freeze_leader, self._freeze_leader, self._forget_promise)
+        self.world.random.choice((*kinds, *more, *others))()
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
@@ -142,7 +146,13 @@ class Nemesis:
 
     def _strike_at(self, node: SimulatedNode, point: str) -> None:
         """A step of this node has just reached a named point, and nothing of it has left yet."""
-        if self.stopped or self._left == 0 or point not in self._focus:
+        if self.stopped:
+            return
+        if point in LATE:
+            self._late.at(node, point, self._rhythm.random())
+        if point == "enters joint" and self._rhythm.random() < 0.5:
+            self._strike(partial(self._keep_one_half, node))
+        if self._left == 0 or point not in self._focus:
             return
         if self._rhythm.random() < self.cluster.options.striking:
             self._left -= 1
@@ -381,6 +391,18 @@ class Nemesis:
         self._undo_later(deaf_in, deaf_in, lambda: self.isolate(leader, deaf=True, mute=False))
         self._undo_later(longest, longest, go_on)
         self._undo_later(longest + 0.05, longest + 0.2, self._heal)
+
+    def _keep_one_half(self, leader: SimulatedNode) -> None:
+        delay = self.world.random.choice((0.0, 0.0, 0.02))
+        self.world.after(delay, lambda: None if self.stopped else self._keep_one_half_now(leader))
+
+    def _keep_one_half_now(self, leader: SimulatedNode) -> None:
+        if keep_one_half(self.cluster, leader):
+            self._undo_later(0.3, 1.5, self._heal)
+
+    def _forget_promise(self) -> None:
+        if forget_promise(self.cluster, self._any_node()):
+            self._undo_later(0.7, 1.0, self._heal)
 
     def _slow(self) -> None:
         node = self._any_node()
