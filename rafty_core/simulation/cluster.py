@@ -16,6 +16,7 @@ from rafty_core.simulation.callers import Callers
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
 from rafty_core.simulation.forged import forged
+from rafty_core.simulation.lies import lie_to
 from rafty_core.simulation.machine import Replay
 from rafty_core.simulation.network import Network, corrupted, rewritten
 from rafty_core.simulation.node import SimulatedNode
@@ -140,8 +141,10 @@ class Cluster:
         """A message arrives."""
         node = self.nodes[message.to]
         if self.world.chance(self.options.corrupting) and node.raft is not None and not node.paused:
-            other = forged(state_of(node.raft), self.world) if self.world.chance(0.6) else None
-            self._deliver_corrupted(node, node.raft, other or corrupted(message, self.world))
+            state, false = state_of(node.raft), None
+            if self.world.chance(0.6):
+                false = forged(state, self.world) if self.world.chance(0.6) else lie_to(state, message, self.world)
+            self._deliver_corrupted(node, node.raft, false or corrupted(message, self.world))
         elif isinstance(message, AppendEntries) and self.options.corrupting and node.raft is not None:
             damaged = None if node.paused else rewritten(message, state_of(node.raft), self.world)
             if damaged is not None and self.world.chance(0.2):

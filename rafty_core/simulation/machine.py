@@ -82,6 +82,9 @@ class Snapshots:
     def __init__(self, node: "SimulatedNode") -> None:
         self.node = node
         self.images: dict[int, Image] = {0: Image(0, MachineState())}
+        self.held = False
+        """Whether the fetch that begins next hangs until it is let go."""
+        self._hanging: list[tuple[Fetch, int]] = []
 
     def take(self, raft: Raft) -> None:
         """Begin to take a snapshot of what is applied; it is durable some time later, if the node lives on."""
@@ -123,7 +126,16 @@ class Snapshots:
 
     def fetch(self, fetch: Fetch) -> None:
         """Fetch this snapshot from a peer: it arrives, or it fails, or this life of the node ends."""
-        self._attempt(fetch, self.node.boot, self.node.world.time + LAST_ATTEMPT)
+        if self.held:
+            self._hanging.append((fetch, self.node.boot))
+        else:
+            self._attempt(fetch, self.node.boot, self.node.world.time + LAST_ATTEMPT)
+
+    def let_go(self) -> None:
+        """What hangs comes to its end now."""
+        self.held, hanging, self._hanging = False, self._hanging, []
+        for fetch, boot in hanging:
+            self._try(fetch, boot, self.node.world.time + LAST_ATTEMPT)
 
     def _attempt(self, fetch: Fetch, boot: int, until: float) -> None:
         node, world = self.node, self.node.world

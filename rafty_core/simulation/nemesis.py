@@ -22,8 +22,10 @@ from rafty_core.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
 )
+from rafty_core.simulation.broken_promises import forget_promise, keep_one_half
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.late import LATE, Late
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.points import POINTS
 from rafty_core.simulation.stories import LONGEST_LOG, Stories
@@ -53,6 +55,7 @@ class Nemesis:
         self._focus = {point for point in POINTS if focus.random() < 0.3}
         self._reached: Counter[tuple[str, str]] = Counter()
         self._stories = Stories(cluster, self.isolate, self._heal, self._undo_later)
+        self._late = Late(cluster, self._strike)
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
 
@@ -154,7 +157,7 @@ class Nemesis:
             self._stories.contest,
             self._stories.lagging_disk,
         )
-        kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, *stories))
+        kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))
         if kind is not None:
             kind()
 
@@ -172,18 +175,25 @@ class Nemesis:
 
     def _strike_at(self, node: SimulatedNode, point: str) -> None:
         """A step of this node has just reached a named point, and nothing of it has left yet."""
-        if self.stopped or self._left == 0:
-            return
-        if point == "enters joint" and self._rhythm.random() < 0.15:
-            self._left -= 1
-            self._strike(partial(self._churn.part_halves, node))
-        if point not in self._focus:
+        if self.stopped:
             return
         self._reached[node.id, point] += 1
         name = f"{node.id} {point} {self._reached[node.id, point]}"
-        if crc32(f"{self.cluster.options.seed} {name}".encode()) < self.cluster.options.striking * 2**32:
+        if point in LATE:
+            self._late.at(node, point, name, self._chance_of(f"{name}, late"))
+        if point == "enters joint":
+            chance = self._chance_of(f"{name}, halves")
+            if chance < 0.15:
+                self._strike(f"{name}, halves", partial(self._churn.part_halves, node))
+            elif chance < 0.6:
+                self._strike(f"{name}, halves", partial(self._keep_one_half, node))
+        if self._left > 0 and point in self._focus and self._chance_of(name) < self.cluster.options.striking:
             self._left -= 1
             self._strike(name, partial(self._strike_node, node, point))
+
+    def _chance_of(self, name: str) -> float:
+        """A number in [0, 1) that is this strike's own, whatever else happens."""
+        return crc32(f"{self.cluster.options.seed} {name}".encode()) / 2**32
 
     def _strike_node(self, node: SimulatedNode, point: str) -> None:
         """Strike it down at once, a moment later, or leave it alive and cut off, or do to it what a client might."""
@@ -422,6 +432,18 @@ class Nemesis:
         self._undo_later(deaf_in, deaf_in, lambda: self.isolate(leader, deaf=True, mute=False))
         self._undo_later(longest, longest, go_on)
         self._undo_later(longest + 0.05, longest + 0.2, self._heal)
+
+    def _keep_one_half(self, leader: SimulatedNode) -> None:
+        delay = self.world.random.choice((0.0, 0.0, 0.02))
+        self.world.after(delay, lambda: None if self.stopped else self._keep_one_half_now(leader))
+
+    def _keep_one_half_now(self, leader: SimulatedNode) -> None:
+        if keep_one_half(self.cluster, leader):
+            self._undo_later(0.3, 1.5, self._heal)
+
+    def _forget_promise(self) -> None:
+        if forget_promise(self.cluster, self._any_node()):
+            self._undo_later(0.7, 1.0, self._heal)
 
     def _slow(self) -> None:
         node = self._any_node()

@@ -7,7 +7,14 @@ from collections import deque
 from copy import copy
 from typing import TYPE_CHECKING
 
-from rafty_core import AppendEntries, ForwardedProposal, Message
+from rafty_core import (
+    AppendEntries,
+    ForwardedProposal,
+    InstallSnapshot,
+    Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+)
 from rafty_core.entries import Batch
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.world import World
@@ -36,6 +43,8 @@ class Network:
         self._requests: deque[tuple[Message, str]] = deque(maxlen=30)
         self._held: dict[tuple[type[Message], str], float] = {}
         self._newest: deque[tuple[Message, str]] = deque(maxlen=60)
+        self._offers: dict[str, tuple[Message, str]] = {}
+        self._confirmed: dict[tuple[str, int], tuple[ReadIndexResponse, str]] = {}
 
     def send(self, message: Message) -> bool:
         """Let the message arrive never, once or twice. Returns False if it was dropped."""
@@ -75,6 +84,17 @@ class Network:
             if message.to == node and self.world.chance(0.7):
                 self._travel(message, names, self.world.random.choice((0.0, 0.02, 0.5)) * self.world.random.random())
 
+    def repeat_offer(self, node: str) -> None:
+        """Send the last offer of a snapshot to this node once more, at once."""
+        if node in self._offers and not self.calm:
+            self._travel(*self._offers[node], 0.0)
+
+    def _answer_earlier_life(self, message: ReadIndexRequest) -> None:
+        """A node asks under a number that it used in an earlier life: the answer of then comes now (fault F140)."""
+        late = self._confirmed.get((message.sender, message.sequence))
+        if late is not None and (late[0].sender, late[0].boot < message.boot) == (message.to, True):
+            self._travel(*late, 0.0)
+
     def _names(self, message: Message) -> str:
         """The incarnations of sender and receiver as they are now."""
         nodes = (self._cluster.nodes.get(name) for name in (message.sender, message.to))
@@ -85,6 +105,12 @@ class Network:
         self._newest.append((message, names))
         if isinstance(message, ForwardedProposal):
             self._requests.append((message, names))
+        elif isinstance(message, InstallSnapshot):
+            self._offers[message.to] = (message, names)
+        elif isinstance(message, ReadIndexResponse) and message.read_index > 0:
+            self._confirmed[message.to, message.sequence] = (message, names)
+        elif isinstance(message, ReadIndexRequest):
+            self._answer_earlier_life(message)
         if not self.options.replaying:
             return
         if len(self._remembered) < MOST_REMEMBERED:

@@ -27,7 +27,9 @@ from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts import Contracts, CountedRandom
+from rafty_core.simulation.contracts_reads import ReadContracts
 from rafty_core.simulation.contracts_replication import ReplicationContracts
+from rafty_core.simulation.contracts_snapshots import SnapshotContracts
 from rafty_core.simulation.duties import Duties
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 from rafty_core.simulation.parts import StorageRefused
@@ -73,6 +75,8 @@ class SimulatedNode:
         self.contracts: Contracts
         self.replication: ReplicationContracts
         self.promises: Promises
+        self._on_snapshots: SnapshotContracts
+        self._on_reads: ReadContracts
         self.restoring: list[int] = []  # snapshots that the machine is to be restored from
 
     # ------------------------------------------------------------------ lives
@@ -111,6 +115,8 @@ class SimulatedNode:
         self.duties.begin()
         self.replication = ReplicationContracts(self.raft, self.cluster.invariants)
         self.promises = Promises(self.raft, self.cluster.invariants.ghost)
+        self._on_snapshots = SnapshotContracts(self.raft, self.cluster.invariants.ghost)
+        self._on_reads = ReadContracts(self.raft)
         self._new = True
         self._wake_after(0.0)
 
@@ -200,6 +206,7 @@ class SimulatedNode:
         now = self.clock
         self.contracts.before(raft, now, events)
         self.replication.before(raft, events)
+        self._on_snapshots.before(raft, events)
         if events:
             self.cluster.cells[type(state_of(raft).role).__name__, type(events[0]).__name__] += 1
         output = raft.step(now, *events)
@@ -209,6 +216,9 @@ class SimulatedNode:
         if self.contracts.last is not None:
             self.replication.after(self.contracts.last, raft, output)
         self.promises.after(self.contracts.last, raft, events, output)
+        if self.contracts.last is not None:
+            self._on_snapshots.after(raft, self.contracts.last, output)
+            self._on_reads.after(raft, self.contracts.last, events, output)
         self.cluster.reached(self, raft, output)
         if self.raft is raft:  # nothing has struck it down before anything left
             self.carry_out(output)

@@ -1,0 +1,83 @@
+"""What comes late, at the moment when it hurts most: the end of a fetch, an offer, word on another fetch.
+
+Law: *what a node waited for may come when it is something else by then.*
+
+A fetch that hangs ends as its node asks for pre-votes, stands for election or leads; an offer of a snapshot comes once
+more as its receiver stands for election (faults F84, F77).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from rafty_core import Campaign, SnapshotFailed, SnapshotReceived
+from rafty_core.invariants import state_of
+from rafty_core.roles import Leader
+from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.node import SimulatedNode
+
+ROLES = ("asks for pre-votes", "stands for election", "leads")
+LATE = ("begins to fetch", "offers a snapshot", *ROLES)
+"""The points at which something may come late."""
+
+LONGEST = 3.0
+"""Seconds after which a fetch that hangs goes on."""
+
+
+class Late:
+    """Holds things back, and lets them go. `strike` runs an action as a strike of the nemesis with that name."""
+
+    def __init__(self, cluster: Cluster, strike: Callable[[str, Callable[[], None]], None]) -> None:
+        self.cluster, self.world = cluster, cluster.world
+        self._strike = strike
+        self._held: dict[str, str] = {}  # by node: at which point its fetch goes on
+
+    def at(self, node: SimulatedNode, point: str, name: str, chance: float) -> None:
+        """A node has reached this point; `chance` is a number in [0, 1) drawn for it."""
+        if point == "begins to fetch" and chance < 0.5:
+            self._strike(f"{name}, late", partial((self._hold, self._campaign, self._misreport)[int(chance * 6)], node))
+        elif point == "offers a snapshot" and chance < 0.1:
+            self._strike(f"{name}, late", partial(self._let_receivers_campaign, node))
+        elif point in ROLES:
+            if self._held.get(node.id) == point:
+                self._let_go(node)
+            if chance < 0.3:
+                self.cluster.network.repeat_offer(node.id)
+
+    def _hold(self, node: SimulatedNode) -> None:
+        """The fetch hangs; who offered the snapshot falls silent, and this node is asked to lead."""
+        self._held[node.id] = self.world.random.choice(ROLES)
+        node.snapshots.held = True
+        self.world.note(node.id, "fetches slowly, until it", self._held[node.id])
+        self.world.after(LONGEST, lambda: self._let_go(node))
+        self.world.after(self.world.random.uniform(0, 0.5), lambda: self._press_to_lead(node))
+
+    def _let_go(self, node: SimulatedNode) -> None:
+        self._held.pop(node.id, None)
+        node.snapshots.let_go()
+
+    def _press_to_lead(self, node: SimulatedNode) -> None:
+        if node.raft is None or self.cluster.network.calm:
+            return
+        if self._held.get(node.id) == ROLES[0] or self.world.chance(0.3):
+            node.receive(Campaign())
+        else:
+            for leader in self.cluster.leaders:
+                self.cluster.calls.transfer(leader, node.id, 1.0)
+
+    def _campaign(self, node: SimulatedNode) -> None:
+        node.receive(Campaign())
+
+    def _let_receivers_campaign(self, leader: SimulatedNode) -> None:
+        state = state_of(leader.raft) if leader.raft is not None else None
+        for peer, progress in state.role.progress.items() if state and isinstance(state.role, Leader) else ():
+            if progress.pending_snapshot and peer in self.cluster.nodes:
+                self.cluster.nodes[peer].receive(Campaign())
+
+    def _misreport(self, node: SimulatedNode) -> None:
+        """A driver's word on a fetch that it began before this one."""
+        fetching = state_of(node.raft).fetching if node.raft is not None else None
+        if fetching is None:
+            return
+        index, term = fetching.snapshot.index, fetching.snapshot.term
+        kind = self.world.random.choice((SnapshotReceived, SnapshotFailed))
+        node.receive(self.world.random.choice((kind(index, term - 1), kind(index - 1, term))))
