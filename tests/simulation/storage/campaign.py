@@ -25,6 +25,9 @@ from tests.simulation.storage.faults import DiskFaults, PowerCut
 STEPS = 40
 """Calls of the store in one case, about."""
 
+FLIPS = 40
+"""Bits that are flipped, one after the other, at the end of some cases."""
+
 
 class CampaignFailure(Exception):
     """A case broke an invariant, or the store raised what it must not. The text says which, and how to replay it."""
@@ -63,6 +66,8 @@ class Case:
             self._end()
             self.checked.faults = DiskFaults(limit=self.checked.faults.limit)
             self._live()
+            if not self.checked.flipped and self.draw.random() < 0.3:
+                self.checked.try_flips(FLIPS)
             self._end()
         except StorageRefused:
             self.refused = True

@@ -6,7 +6,7 @@ flipped* (invariants I20 and I21).
 
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -133,6 +133,20 @@ class CheckedStore:
         else:
             self.disk.end_process()
         connection.end_process(self.disk)
+
+    def try_flips(self, count: int) -> None:
+        """End this life in order, and begin another after each of `count` bits has flipped, one by one (I21)."""
+        self._ended(power=False)
+        self.unanswered, self._exact = [], True
+        image, identity, faults = self.disk.image(), self._identity, self.faults
+        self.faults = self.disk.faults = DiskFaults(limit=faults.limit)
+        for _ in range(count):
+            with suppress(StorageRefused):
+                self.open(flip=True)
+            self._ended(power=False)
+            self.disk.put_back(image)
+            self._identity, self.flipped = identity, False
+        self.faults = self.disk.faults = faults
 
     def _flip(self) -> None:
         """One bit of what lies there. Behind its mark, a database's newest writes would be lost in silence after a

@@ -29,10 +29,11 @@ class File:
         self._sizes: list[int] = []  # the size that is durable, then others that it had
         self._clean: set[int] = set()  # unsynced sectors that no sync will write
 
-    @property
-    def is_synced(self) -> bool:
-        """Whether a power failure changes nothing."""
-        return not self._unsynced and not self._sizes
+    def copy(self) -> "File":
+        """A file with what is seen now, all of it durable."""
+        other = File()
+        other.data[:] = self.data
+        return other
 
     def write(self, data: bytes, offset: int) -> None:
         """Write these bytes at this offset; a gap before them reads as zeros."""
@@ -97,10 +98,12 @@ class Directory:
         self._durable: dict[str, File | Directory] = {}
         self._unsynced: list[dict[str, File | Directory | None]] = []  # what each change makes of names; None: gone
 
-    @property
-    def is_synced(self) -> bool:
-        """Whether a power failure changes nothing here."""
-        return not self._unsynced
+    def copy(self) -> "Directory":
+        """A directory with what is seen now and below, all of it durable."""
+        other = Directory()
+        other.names = {name: entry.copy() for name, entry in self.names.items()}
+        other.sync()
+        return other
 
     def change(self, change: dict[str, "File | Directory | None"]) -> None:
         """Let these names be this from now on, all at once; None: gone."""

@@ -64,6 +64,14 @@ class SimulatedDisk:
             place = self.draw.randrange(len(file.data))
             file.data[place] ^= 1 << self.draw.randrange(8)
 
+    def image(self) -> Directory:
+        """All that is seen now."""
+        return self._root.copy()
+
+    def put_back(self, image: Directory) -> None:
+        """Let the disk hold what it held when this image was taken; nobody uses it now."""
+        self._root = image.copy()
+
     # -------------------------------------------------------------------- names
 
     def find(self, path: PurePosixPath) -> File | Directory | None:

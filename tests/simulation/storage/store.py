@@ -19,8 +19,8 @@ from tests.simulation.storage.faults import DiskFaults, PowerCut
 _damaged: "WeakKeyDictionary[World, list[SimulatedStore]]" = WeakKeyDictionary()
 """The nodes of each run in whose data a bit has flipped."""
 
-SLOWEST = 2.0
-"""Seconds that a write takes at most if it is slow by chance; what begins before the faults end is done soon after."""
+Waiting = tuple[int, Callable[[int], None]]
+"""A call of the store that is under way: how many writes it is for, and who is to be told."""
 
 
 class SimulatedStore:
@@ -39,7 +39,7 @@ class SimulatedStore:
         self._owner = owner
         self._may_flip = not options.churn_interval and len(snapshot.configuration.voters) >= 3
         self._queue: list[Write] = []
-        self._busy = False
+        self._waiting: Waiting | None = None
         self._life = 0
 
     def load(self) -> Stable:
@@ -61,7 +61,7 @@ class SimulatedStore:
     def submit(self, write: Write, persisted: Callable[[int], None]) -> None:
         """Make this durable some time; then call `persisted` with the number of the newest durable write."""
         self._queue.append(write)
-        if not self._busy:
+        if self._waiting is None:
             self._start(persisted)
 
     def keep_image(self, snapshot: Snapshot, image: bytes) -> None:
@@ -77,26 +77,31 @@ class SimulatedStore:
         """The life ends, in one way or another."""
         self._checked.draw = self.world.random
         self._queue.clear()
-        self._busy = False
+        self._waiting = None
         self._life += 1
         if self._checked.store is not None:
             self._checked.end()
 
     def calm(self) -> None:
-        """From now on the disk works; only power may be lost. What has failed unnoticed is noticed now."""
+        """From now on the disk works; only power may be lost. What has failed unnoticed is noticed now, and what hangs
+        goes on."""
         self.faults = self._checked.faults = self._checked.disk.faults = DiskFaults(limit=self.faults.limit)
         failure = self._checked.failure
         if failure is not None:
             self._owner.failed(failure)
+        if self._waiting is not None:
+            self._write_after(self.options.sync_time, self._waiting)
 
     def _start(self, persisted: Callable[[int], None]) -> None:
-        self._busy = True
-        draw, life = self.world.random, self._life
-        count = draw.randint(1, len(self._queue))
+        draw = self.world.random
+        self._waiting = (draw.randint(1, len(self._queue)), persisted)
         delay = self.options.sync_time * self.slowness * draw.uniform(0.3, 2)
         if self.world.chance(self.faults.slow):
-            delay = min(delay * draw.uniform(1, 20), max(delay, SLOWEST))
-        self.world.after(delay, lambda: self._write(count, persisted) if life == self._life else None)
+            delay *= draw.uniform(1, 20)
+        self._write_after(delay, self._waiting)
+
+    def _write_after(self, delay: float, waiting: Waiting) -> None:
+        self.world.after(delay, lambda: self._write(*waiting) if waiting is self._waiting else None)
 
     def _write(self, count: int, persisted: Callable[[int], None]) -> None:
         group, self._queue = self._queue[:count], self._queue[count:]
@@ -116,6 +121,6 @@ class SimulatedStore:
             return
         late = self.world.random.uniform(0, 3) * self.options.sync_time if self.world.chance(0.2) else 0.0
         self.world.after(late, lambda: persisted(group[-1].seq) if life == self._life else None)
-        self._busy = False
+        self._waiting = None
         if self._queue:
             self._start(persisted)
