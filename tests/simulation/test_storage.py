@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from rafty_core.simulation.run import run
-from rafty_transports.storage import datadir, examine, mark, records, sqlite
+from rafty_transports.storage import connection, datadir, examine, mark, records, sqlite
 from tests.simulation.parts import REAL_STORE
 from tests.simulation.storage.campaign import CampaignFailure, run_case
 from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
@@ -33,7 +33,7 @@ def test_storage_survives_every_fault_of_a_disk(first: int) -> None:
     assert sum(outcome.failures for outcome in outcomes) > 10
 
 
-@pytest.mark.parametrize("seed", [6, 16, 17, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 60))])
+@pytest.mark.parametrize("seed", [6, 17, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 60))])
 def test_storage_of_whole_clusters(seed: int) -> None:
     """The real store takes part in simulated clusters, with all faults of its disk."""
     assert run(seed, REAL_STORE).committed > 0
@@ -72,9 +72,9 @@ def _nothing(*_: object) -> None:
 
 
 def _not_synced(path: Any, patience: float) -> Any:
-    connection = connect(path, patience)
-    connection.execute("PRAGMA synchronous=OFF")
-    return connection
+    careless = connection_to(path, patience)
+    careless.execute("PRAGMA synchronous=OFF")
+    return careless
 
 
 def _renamed_only(temporary: Any, final: Any) -> None:
@@ -86,7 +86,7 @@ def _noted_before(self: sqlite.SqliteStore, state: records.State, size: int) -> 
     commit(self, state, size)
 
 
-connect, commit = sqlite.connect, sqlite.SqliteStore._commit
+connection_to, commit = connection.connect, sqlite.SqliteStore._commit
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,9 @@ def test_storage_broken_rule_is_noticed(
     monkeypatch: pytest.MonkeyPatch, where: Any, name: str, broken: Callable[..., Any], number: str
 ) -> None:
     monkeypatch.setattr(where, name, broken)
-    for seed in range(30):
-        try:
+    with pytest.raises(CampaignFailure, match=f" {number}: "):
+        for seed in range(30):
             run_case(seed)
-        except CampaignFailure as failure:
-            assert f" {number}: " in str(failure)
-            return
-    raise AssertionError("not noticed")
 
 
 # -------------------------------------------------------------------------- disk
@@ -118,7 +114,7 @@ def test_storage_broken_rule_is_noticed(
 
 def test_storage_sectors_that_were_not_synced_survive_one_by_one() -> None:
     seen = set()
-    for seed in range(200):
+    for seed in range(600):
         file = File()
         file.write(b"a" * 3 * SECTOR, 0)
         file.sync()

@@ -135,11 +135,15 @@ class CheckedStore:
         connection.end_process(self.disk)
 
     def try_flips(self, count: int) -> None:
-        """End this life in order, and begin another after each of `count` bits has flipped, one by one (I21)."""
+        """End this life, in order or not, and begin another after each of `count` bits has flipped, one by one (I21)."""
+        faults, self.faults = self.faults, DiskFaults(limit=self.faults.limit, killing=1)
+        self.disk.faults = self.faults
+        if self._chance(0.7):  # then there is no write-ahead log, and what is in the database counts
+            with plugged(self.disk, self.draw):
+                self._running().close()
         self._ended(power=False)
         self.unanswered, self._exact = [], True
-        image, identity, faults = self.disk.image(), self._identity, self.faults
-        self.faults = self.disk.faults = DiskFaults(limit=faults.limit)
+        image, identity = self.disk.image(), self._identity
         for _ in range(count):
             with suppress(StorageRefused):
                 self.open(flip=True)
