@@ -12,8 +12,9 @@ modules in this order:
     options, world                        what follows from the seed; time, chance, and the record of events
     node, disk, machine, application      one node over all its lives, and what its state machine must be
     network, clients, calls               how messages travel; who asks for things, and whether the answers are true
+    contracts                             what each step of a core must keep to
     cluster, parts                        all of it together, and which parts can be replaced by real ones
-    nemesis, churn, faults                what goes wrong
+    points, nemesis, churn, faults        what goes wrong, and at which moments
     liveness                              what must come to pass when nothing goes wrong any more
     run, story, failure                   a run from start to end, told in English
     replay, shrink                        a failure once more, and in short

@@ -15,7 +15,7 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ def _run(options: argparse.Namespace, source: _Source) -> int:
         else:
             steps += report.steps
             if options.seed is not None:
-                print(report)
+                print(*(f"{name:15} {value}" for name, value in asdict(report).items()), sep="\n")
     seconds = time.perf_counter() - began
     print(f"{steps} steps in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
     return 1 if failures else 0
