@@ -134,7 +134,7 @@ class Nemesis:
     def _propose(self) -> None:
         node = self.world.random.choice(self.cluster.there)
         longest = max((other.raft.status().last_index for other in self.cluster.live if other.raft), default=0)
-        if node.raft is not None and longest < LONGEST_LOG:
+        if node.raft is not None and longest < LONGEST_LOG and not self._stories.going_on:
             self.cluster.propose(node)
 
     def _read(self) -> None:
@@ -388,6 +388,8 @@ class Nemesis:
         self._undo_later(0.5, 1.5, self._heal)
 
     def _heal(self) -> None:
+        if self._stories.going_on:
+            return
         self.world.note("network", "heals")
         self.cluster.network.blocked.clear()
 
