@@ -153,7 +153,8 @@ class Nemesis:
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
         stories = (
             self._stories.succession,
-            self._stories.succession,
+            self._stories.overtaken,
+            self._stories.overtaken,
             self._stories.contest,
             self._stories.lagging_disk,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from rafty_core.output import Write
+from rafty_core.simulation.disk import LONGEST_SYNC
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import Owner
 from rafty_core.simulation.world import World
@@ -93,7 +94,7 @@ class SimulatedStore:
         self._busy = True
         draw, life = self.world.random, self._life
         count = draw.randint(1, len(self._queue))
-        delay = self.options.sync_time * self.slowness * draw.uniform(0.3, 2)
+        delay = min(LONGEST_SYNC, self.options.sync_time * self.slowness * draw.uniform(0.3, 2))
         if self.world.chance(self.faults.slow):
             delay = min(delay * draw.uniform(1, 20), max(delay, SLOWEST))
         self.world.after(delay, lambda: self._write(count, persisted) if life == self._life else None)
