@@ -195,13 +195,13 @@ class LeaderContracts:
         reply: list[AppendEntries | InstallSnapshot],
     ) -> None:
         """Figure 2: "If successful: update nextIndex and matchIndex for follower"; and then stream to it."""
-        flow, _, match = self._was or ("", 0, 0)
+        flow, next_index, match = self._was or ("", 0, 0)
+        if flow != SNAPSHOT and next_index > state.log.base_index and progress.state == SNAPSHOT:
+            self._fail("I26", f"offers a snapshot after {message!r}, and its log leads on from {next_index} (R5)")
         if progress.match != max(match, message.match_index):
             self._fail("I12", f"knows {progress.match} of who had {match}, after {message!r} (F41)")
         if message.match_index == progress.match >= state.log.base_index and progress.state != REPLICATE:
             self._fail("I25", f"does not stream to who says {message!r}")
-        if progress.match < state.log.base_index and progress.state == REPLICATE and flow != REPLICATE:
-            self._fail("I12", f"streams to who holds {progress.match} only, from {state.log.base_index} on (R5)")
         done = flow == REPLICATE and match == progress.match == before.end[1] == state.log.last_index
         if done and before.commit == state.log.commit and reply:
             self._fail("I26", f"sends {reply!r} after {message!r}, and nothing is new (F128)")

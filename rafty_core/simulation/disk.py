@@ -15,6 +15,9 @@ from rafty_core.stable import Snapshot, Stable
 if TYPE_CHECKING:
     from rafty_core.simulation.parts import Owner
 
+LONGEST_SYNC = 1.2
+"""Seconds that a sync takes at most, on a disk that hardly works: it is done before anybody counts on the disk."""
+
 
 class Disk:
     """Writes are queued, several share a sync, and the news of it may come late. The owner hears of each write.
@@ -69,7 +72,7 @@ class Disk:
     def _start(self, persisted: Callable[[int], None]) -> None:
         self._syncing = True
         count = self.world.random.randint(1, len(self._queue))
-        delay = self.options.sync_time * self.slowness * self.world.random.uniform(0.3, 2)
+        delay = min(LONGEST_SYNC, self.options.sync_time * self.slowness * self.world.random.uniform(0.3, 2))
         life = self._life
         self.world.after(delay, lambda: self._synced(count, life, persisted))
 

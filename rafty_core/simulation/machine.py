@@ -108,10 +108,23 @@ class Snapshots:
             if boot == node.boot and node.raft is not None and node.raft.applied_index >= snapshot.index:
                 if not self._keep(snapshot, image):
                     return
-                kept = snapshot.index - node.world.random.randint(0, node.options.trailing)
-                node.receive(SnapshotTaken(snapshot.index, max(-1, kept)))
+                node.receive(SnapshotTaken(snapshot.index, self._start_of_tail(node.raft, snapshot.index)))
 
         node.world.after(delay, done)
+
+    def _start_of_tail(self, raft: Raft, last: int) -> int:
+        """Up to where the log may go: as many entries stay as two bounds allow, not one more and not one less (R71)."""
+        draw, entries = self.node.world.random, self.node.cluster.invariants.committed
+        most, most_bytes = draw.randint(0, self.node.options.trailing), draw.choice((30, 300, 1 << 20))
+        start, first = raft.start_of_tail(last, most, most_bytes), raft.status().first_index
+
+        def fits(start: int) -> bool:
+            return last - start <= most and sum(map(len, entries[start:last])) <= most_bytes
+
+        if start > last or not fits(start) or (start >= first and fits(start - 1)):
+            text = f"keeps what is behind {start} of {last} entries, within {most} entries and {most_bytes} bytes"
+            raise InvariantViolation("I24", f"{self.node.id} {text}")
+        return start
 
     def written(self, write: Write) -> None:
         """A write with a snapshot is durable: its image was before, and older ones may go (fault F82)."""

@@ -134,7 +134,7 @@ class Nemesis:
     def _propose(self) -> None:
         node = self.world.random.choice(self.cluster.there)
         longest = max((other.raft.status().last_index for other in self.cluster.live if other.raft), default=0)
-        if node.raft is not None and longest < LONGEST_LOG:
+        if node.raft is not None and longest < LONGEST_LOG and not self._stories.going_on:
             self.cluster.propose(node)
 
     def _read(self) -> None:
@@ -153,7 +153,8 @@ class Nemesis:
         more = (self._pause, self._slow, self._campaign, self._strand_leader, self._strand_leader, self._strand_leader)
         stories = (
             self._stories.succession,
-            self._stories.succession,
+            self._stories.overtaken,
+            self._stories.overtaken,
             self._stories.contest,
             self._stories.lagging_disk,
         )
@@ -388,6 +389,8 @@ class Nemesis:
         self._undo_later(0.5, 1.5, self._heal)
 
     def _heal(self) -> None:
+        if self._stories.going_on:
+            return
         self.world.note("network", "heals")
         self.cluster.network.blocked.clear()
 

@@ -38,11 +38,53 @@ class Stories:
     ) -> None:
         self.cluster, self.world = cluster, cluster.world
         self._isolate, self._heal, self._later = isolate, heal, later
+        self._end = 0.0
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a story goes on that nothing else must heal before its end."""
+        return self.world.time < self._end
 
     def succession(self) -> None:
         """One leader after the other is left alone with what nobody else has, and then the next; what they hold differs
         by several terms when they meet (faults F31 to F34, F42, F53)."""
-        self._strand_next(self.world.random.randint(1, 3))
+        if self.going_on:
+            return
+        rounds = self.world.random.randint(1, 3)
+        self._end = self.world.time + (rounds + 1) * (self.cluster.options.silence + 1.0) + 2.0
+        self._strand_next(rounds)
+
+    def overtaken(self) -> None:
+        """A leader is left alone with what only it has; while clients are quiet, several others lead in turn, so that
+        what they append stands where it has something else (paper, Figure 7)."""
+        leaders, live = self.cluster.leaders, self.cluster.live
+        if self.going_on or not leaders or len(live) < 3:
+            return
+        options, silence = self.cluster.options, 1.03 * self.cluster.options.silence
+        leader = max(leaders, key=_term)
+        others = [node for node in live if node is not leader]
+        pause = 0.2 + 6 * (options.latency + options.sync_time)
+        turns = self.world.random.randint(1, 3)
+        self._end = self.world.time + silence + (turns + 2) * pause
+        self.cluster.network.blocked.clear()
+        self._isolate(leader, deaf=True, mute=True)
+        self._propose(leader, self.world.random.randint(2, 5))
+        first = self.world.random.choice(others)
+        self._later(silence, silence, lambda: first.receive(Campaign()))
+        for turn in range(1, turns + 1):
+            at = silence + turn * pause
+            self._later(at, at, lambda: self._hand_over(leader))
+        at = silence + (turns + 1) * pause
+        self._later(at, at, self._meet_again)
+
+    def _hand_over(self, but: SimulatedNode) -> None:
+        """Whoever leads now lets another lead, but not this one."""
+        leaders = [node for node in self.cluster.leaders if node is not but]
+        if leaders:
+            leader = max(leaders, key=_term)
+            others = [node.id for node in self.cluster.live if node not in (leader, but)]
+            if others:
+                self.cluster.calls.transfer(leader, self.world.random.choice(others), 0.0)
 
     def contest(self) -> None:
         """The leader falls silent, and several stand for election at the same moment (faults F13, F19)."""
@@ -57,15 +99,31 @@ class Stories:
         self._later(silence + 0.3, silence + 1.0, self._heal)
 
     def lagging_disk(self) -> None:
-        """A leader's disk lags behind those of its followers, while clients go on (faults F38, F46, F118)."""
-        leaders = self.cluster.leaders
+        """One disk lags behind the others, while clients go on: the leader's (faults F38, F46, F118), or that of a
+        follower, and the others take snapshots and have another leader before it has caught up (fault R5)."""
+        leaders, silence = self.cluster.leaders, self.cluster.options.silence
         if not leaders:
             return
         leader = self.world.random.choice(leaders)
-        leader.disk.slowness = STALLED
+        followers = [node for node in self.cluster.live if node is not leader]
+        node = self.world.random.choice(followers) if followers and self.world.chance(0.5) else leader
+        node.disk.slowness = STALLED
         for number in range(8):
             self._later(0.05 * number, 0.05 * number + 0.02, lambda: self._propose(leader, 1))
-        self._later(0.2, 0.5, lambda: self._speed_up(leader))
+        if node is leader:
+            self._later(0.2, 0.5, lambda: self._speed_up(node))
+            return
+        for number in range(3):
+            at = 0.1 + 0.15 * number
+            self._later(at, at, self._take_snapshots)
+        self._later(0.3, 0.6, lambda: self._hand_over(node))
+        self._later(0.4, 2 * silence, lambda: self._speed_up(node))
+
+    def _take_snapshots(self) -> None:
+        if self.cluster.options.snapshot_interval:
+            for node in self.cluster.live:
+                if node.raft is not None:
+                    node.snapshots.take(node.raft)
 
     def _strand_next(self, left: int) -> None:
         """The newest leader is left alone, all others are together; so that who was left alone before meets them."""
@@ -89,12 +147,14 @@ class Stories:
         """All that is blocked is open again; before that, those who got on may forget their logs."""
         options = self.cluster.options
         if options.snapshot_interval and self.world.chance(0.6):
-            for node in self.cluster.live:
-                if node.raft is not None:
-                    node.snapshots.take(node.raft)
-            self._later(8 * options.sync_time, 8 * options.sync_time + 0.1, self._heal)
+            self._take_snapshots()
+            self._later(8 * options.sync_time, 8 * options.sync_time + 0.1, self._finish)
         else:
-            self._heal()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._end = 0.0
+        self._heal()
 
     def _hurry(self, old: SimulatedNode) -> None:
         """The others do not wait longer for a new leader than they must, and it has something to do."""

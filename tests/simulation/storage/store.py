@@ -8,6 +8,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from rafty_core.output import Write
+from rafty_core.simulation.disk import LONGEST_SYNC
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import Owner
 from rafty_core.simulation.world import World
@@ -95,7 +96,7 @@ class SimulatedStore:
     def _start(self, persisted: Callable[[int], None]) -> None:
         draw = self.world.random
         self._waiting = (draw.randint(1, len(self._queue)), persisted)
-        delay = self.options.sync_time * self.slowness * draw.uniform(0.3, 2)
+        delay = min(LONGEST_SYNC, self.options.sync_time * self.slowness * draw.uniform(0.3, 2))
         if self.world.chance(self.faults.slow):
             delay *= draw.uniform(1, 20)
         self._write_after(delay, self._waiting)
