@@ -208,7 +208,7 @@ def _judge(state: State, leader: Leader, peer: str, catching: CatchUp) -> str | 
         return f"{peer} has not been heard for {silence:.1f} s; is it started, and reached at its address?"
     if progress.failed_snapshots >= MOST_SNAPSHOTS:
         return f"{peer} could not get a snapshot in {MOST_SNAPSHOTS} attempts; what it logs says why"
-    if progress.match > catching.match or progress.state == SNAPSHOT:
+    if progress.match > catching.match or progress.state == SNAPSHOT or progress.match >= catching.target:  # R170
         catching.match, catching.moved = progress.match, state.now
     short = state.now - catching.began <= timeout
     if progress.match < catching.target or progress.state == SNAPSHOT:

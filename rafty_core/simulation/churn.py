@@ -54,7 +54,7 @@ class Churn:
     def transfer(self) -> None:
         """Ask a node to hand over, to somebody or to anybody."""
         node = self._somebody()
-        if node is not None and self.world.chance(0.3):
+        if node is not None and self.world.chance(0.5):
             self._tell_too_late(node)
         elif node is not None:
             target = self.world.random.choice([None, *self.cluster.nodes])
@@ -66,17 +66,17 @@ class Churn:
         others = [other.id for other in self.cluster.live if other is not leader]
         if not others:
             return
-        draw, target, late = self.world.random, self.world.random.choice(others), self.world.random.uniform(0.15, 0.4)
+        draw, target, late = self.world.random, self.world.random.choice(others), self.world.random.uniform(0.3, 0.55)
         self.cluster.network.hold(TimeoutNow, leader.id, late)
-        self.cluster.calls.transfer(leader, target, 0.1)
-        self._later(0.06, lambda: self.cluster.network.blocked.update({(leader.id, target): None}))
+        self.cluster.calls.transfer(leader, target, 0.2)
+        self._later(0.19, lambda: self.cluster.network.blocked.update({(leader.id, target): None}))
         self._later(late - 0.01, lambda: self.cluster.network.blocked.pop((leader.id, target), None))
-        for _ in range(draw.randint(1, 4)):
-            self._later(draw.uniform(0.11, late), lambda: self._propose(leader))
-            self._later(draw.uniform(0.11, late + 0.2), lambda: self.cluster.calls.read(leader, "lease"))
+        for _ in range(draw.randint(2, 5)):
+            self._later(draw.uniform(0.21, late), lambda: self._propose(leader))
+            self._later(draw.uniform(0.21, late + 0.2), lambda: self.cluster.calls.read(leader, "lease"))
         if self.world.chance(0.4):
             self.cluster.network.hold(TimeoutNow, leader.id, draw.uniform(0.5, 2.5))
-            self._later(0.11, lambda: self.nemesis.crash_one(leader))
+            self._later(0.21, lambda: self.nemesis.crash_one(leader))
 
     def part_halves(self, node: SimulatedNode) -> None:
         """While the configuration is joint, only the one half of it is reached, or most of both halves together."""

@@ -38,7 +38,7 @@ class TransferContracts:
             self._check_request(before, state, single, output)
         elif isinstance(single, RequestVote):
             self._check_bound(before, state, single)
-        elif isinstance(single, Propose) and self._transferring is not None and isinstance(before.role, Leader):
+        elif isinstance(single, Propose) and single.commands and self._transferring and isinstance(before.role, Leader):
             refused = [
                 a for a in output.answers if isinstance(a, ProposalAnswer) and a.token == single.token and a.error
             ]
