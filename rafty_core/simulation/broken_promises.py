@@ -3,7 +3,7 @@
 Law: *who counts on promises is left alone with just those that do not suffice.*
 """
 
-from rafty_core import Campaign
+from rafty_core import AppendEntries, Campaign
 from rafty_core.invariants import state_of
 from rafty_core.quorum import majority
 from rafty_core.simulation.cluster import Cluster
@@ -31,6 +31,8 @@ def keep_one_half(cluster: Cluster, leader: SimulatedNode) -> bool:
 
 def keep_only(cluster: Cluster, node: SimulatedNode, friends: list[str]) -> None:
     """Cut this node off from all but these."""
+    if cluster.network.calm:
+        return
     cluster.world.note(node.id, "is left with", friends)
     for other in cluster.nodes:
         if other != node.id and other not in friends:
@@ -38,20 +40,39 @@ def keep_only(cluster: Cluster, node: SimulatedNode, friends: list[str]) -> None
 
 
 def forget_promise(cluster: Cluster, voter: SimulatedNode) -> bool:
-    """A voter restarts, hears no leader, and is asked for its vote just before its earlier promise ends (F137)."""
+    """A leader falls silent, a voter restarts a moment later, and is asked for its vote when the others' promises have
+    ended, and its own has not (F137)."""
     world, lease = cluster.world, cluster.options.lease
     if lease <= ELECTION_TIMEOUT or voter.raft is None:
         return False
-    voter.crash()
-    world.after(0.001, lambda: voter.start() if voter.raft is None and not voter.gone else None)
     for leader in cluster.leaders:
-        cluster.network.blocked[leader.id, voter.id] = None
+        keep_only(cluster, leader, [])
+
+    def restart() -> None:
+        if voter.raft is not None and not cluster.network.calm:
+            voter.crash()
+            world.after(0.001, lambda: voter.start() if voter.raft is None and not voter.gone else None)
 
     def campaign() -> None:
         for other in cluster.live:
-            if other is not voter and other not in cluster.leaders and not cluster.network.calm:
+            if other is not voter and not cluster.network.calm:
                 other.receive(Campaign())
 
-    for part in range(1, 6):
-        world.after(ELECTION_TIMEOUT + (lease - ELECTION_TIMEOUT) * part / 6, campaign)
+    world.after(0.09, restart)
+    for part in range(8):
+        world.after(lease + 0.09 * part / 7, campaign)
     return True
+
+
+def starve(cluster: Cluster, leader: SimulatedNode) -> None:
+    """Some voters get no appends for a while and answer heartbeats; those that have everything fall silent (R32)."""
+    state, draw = state_of(leader.raft) if leader.raft is not None else None, cluster.world.random
+    if state is None:
+        return
+    others = [voter for voter in state.configuration.all_voter_ids if voter != leader.id]
+    draw.shuffle(others)
+    starved = others[: (len(others) + 1) // 2]
+    cluster.world.note(leader.id, "sends nothing more to", starved)
+    for voter in starved:
+        cluster.network.hold(AppendEntries, voter, 1.5)
+    cluster.world.after(draw.choice((0.1, 0.3)), lambda: keep_only(cluster, leader, starved))

@@ -125,7 +125,8 @@ class ReadContracts:
                 if event.term <= state.term:
                     key = (event.sender, event.boot, event.sequence)
                     read = OpenRead(event.lease, before.now, before.commit, self._round)
-                    self._asked_here.setdefault(key, []).append(read)
+                    copies = self._asked_here.setdefault(key, [])
+                    copies.append(copies[0] if copies else read)
             elif isinstance(event, Applied):
                 self._applied = event.index
             elif isinstance(event, ReadIndexResponse):

@@ -7,16 +7,18 @@ more as its receiver stands for election (faults F84, F77).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from rafty_core import Campaign, SnapshotFailed, SnapshotReceived
+from rafty_core import Campaign, Change, InstallSnapshot, SnapshotFailed, SnapshotReceived, TimeoutNow
 from rafty_core.invariants import state_of
 from rafty_core.roles import Leader
+from rafty_core.simulation.broken_promises import keep_only
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
 
 ROLES = ("asks for pre-votes", "stands for election", "leads")
-LATE = ("begins to fetch", "offers a snapshot", *ROLES)
+LATE = ("begins to fetch", "offers a snapshot", "installs a snapshot", "compacts", *ROLES)
 """The points at which something may come late."""
 
 LONGEST = 3.0
@@ -24,7 +26,7 @@ LONGEST = 3.0
 
 
 class Late:
-    """Holds things back, and lets them go. `strike` runs an action as a strike of the nemesis with that name."""
+    """Holds things back, and lets them go. `strike` runs an action as a strike of the nemesis."""
 
     def __init__(self, cluster: Cluster, strike: Callable[[str, Callable[[], None]], None]) -> None:
         self.cluster, self.world = cluster, cluster.world
@@ -33,15 +35,35 @@ class Late:
 
     def at(self, node: SimulatedNode, point: str, name: str, chance: float) -> None:
         """A node has reached this point; `chance` is a number in [0, 1) drawn for it."""
-        if point == "begins to fetch" and chance < 0.5:
-            self._strike(f"{name}, late", partial((self._hold, self._campaign, self._misreport)[int(chance * 6)], node))
-        elif point == "offers a snapshot" and chance < 0.1:
-            self._strike(f"{name}, late", partial(self._let_receivers_campaign, node))
+        if point == "begins to fetch":
+            kinds = (self._hold, self._hold, self._campaign, self._misreport, self._repeat_appends)
+            self._strike(f"{name}, late", partial(kinds[int(chance * len(kinds))], node))
+        elif point == "offers a snapshot":
+            if chance < 0.3:
+                self._strike(f"{name}, late", partial(self._reach_receivers, node))
         elif point in ROLES:
             if self._held.get(node.id) == point:
                 self._let_go(node)
             if chance < 0.3:
-                self.cluster.network.repeat_offer(node.id)
+                self._strike(f"{name}, late", partial(self._surprise, node))
+        elif chance < 0.1:
+            self._strike(f"{name}, late", partial(self.cluster.network.repeat_latest, InstallSnapshot, node.id))
+
+    def _surprise(self, node: SimulatedNode) -> None:
+        """Whatever a node that stands for election may be told."""
+        draw, network = self.world.random, self.cluster.network
+        network.repeat_latest(draw.choice((InstallSnapshot, TimeoutNow)), node.id)
+        if draw.random() < 0.3 and node.raft is not None:
+            target = draw.choice(list(self.cluster.nodes))
+            self.cluster.calls.transfer(node, target, 0.1)
+            members = state_of(node.raft).configuration.members
+            if self.cluster.options.churn_interval and members:
+                member = draw.choice(members)
+                moved = replace(member, address=f"{member.id} since {self.world.time}")
+                self.cluster.calls.change(node, [Change("update", moved)])
+
+    def _repeat_appends(self, node: SimulatedNode) -> None:
+        self.cluster.network.repeat_appends(node.id)
 
     def _hold(self, node: SimulatedNode) -> None:
         """The fetch hangs; who offered the snapshot falls silent, and this node is asked to lead."""
@@ -49,7 +71,14 @@ class Late:
         node.snapshots.held = True
         self.world.note(node.id, "fetches slowly, until it", self._held[node.id])
         self.world.after(LONGEST, lambda: self._let_go(node))
-        self.world.after(self.world.random.uniform(0, 0.5), lambda: self._press_to_lead(node))
+        if self.world.chance(0.5):
+            self.cluster.network.repeat_appends(node.id)
+        if self.world.chance(0.5):
+            for leader in self.cluster.leaders:
+                keep_only(self.cluster, leader, [])
+            self.world.after(self.world.random.uniform(0.8, 1.5), self.cluster.network.blocked.clear)
+        for _ in range(3):
+            self.world.after(self.world.random.uniform(0, 2.5), lambda: self._press_to_lead(node))
 
     def _let_go(self, node: SimulatedNode) -> None:
         self._held.pop(node.id, None)
@@ -67,11 +96,15 @@ class Late:
     def _campaign(self, node: SimulatedNode) -> None:
         node.receive(Campaign())
 
-    def _let_receivers_campaign(self, leader: SimulatedNode) -> None:
+    def _reach_receivers(self, leader: SimulatedNode) -> None:
+        """Who is offered a snapshot stands for election as the offer comes, or gets the missing entries before it."""
         state = state_of(leader.raft) if leader.raft is not None else None
         for peer, progress in state.role.progress.items() if state and isinstance(state.role, Leader) else ():
             if progress.pending_snapshot and peer in self.cluster.nodes:
-                self.cluster.nodes[peer].receive(Campaign())
+                if self.world.chance(0.4):
+                    self.cluster.nodes[peer].receive(Campaign())
+                else:
+                    self.cluster.network.repeat_appends(peer)
 
     def _misreport(self, node: SimulatedNode) -> None:
         """A driver's word on a fetch that it began before this one."""

@@ -86,8 +86,9 @@ class Snapshots:
         """Whether the fetch that begins next hangs until it is let go."""
         self._hanging: list[tuple[Fetch, int]] = []
 
-    def take(self, raft: Raft) -> None:
-        """Begin to take a snapshot of what is applied; it is durable some time later, if the node lives on."""
+    def take(self, raft: Raft, everything: bool = False) -> None:
+        """Begin to take a snapshot of what is applied; it is durable some time later, if the node lives on. The log may
+        go then, `everything` of it or all but a tail."""
         node = self.node
         try:
             snapshot = raft.snapshot()
@@ -108,7 +109,8 @@ class Snapshots:
             if boot == node.boot and node.raft is not None and node.raft.applied_index >= snapshot.index:
                 if not self._keep(snapshot, image):
                     return
-                node.receive(SnapshotTaken(snapshot.index, self._start_of_tail(node.raft, snapshot.index)))
+                kept = snapshot.index if everything else self._start_of_tail(node.raft, snapshot.index)
+                node.receive(SnapshotTaken(snapshot.index, kept))
 
         node.world.after(delay, done)
 

@@ -22,7 +22,8 @@ from rafty_core.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
 )
-from rafty_core.simulation.broken_promises import forget_promise, keep_one_half
+from rafty_core.simulation.behind import leave_behind
+from rafty_core.simulation.broken_promises import forget_promise, keep_one_half, starve
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.late import LATE, Late
@@ -157,6 +158,7 @@ class Nemesis:
             self._stories.overtaken,
             self._stories.contest,
             self._stories.lagging_disk,
+            *(self._leave_behind,) * 3,
         )
         kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))
         if kind is not None:
@@ -188,9 +190,19 @@ class Nemesis:
                 self._strike(f"{name}, halves", partial(self._churn.part_halves, node))
             elif chance < 0.6:
                 self._strike(f"{name}, halves", partial(self._keep_one_half, node))
+        self._aim_at_lease(node, point, name)
         if self._left > 0 and point in self._focus and self._chance_of(name) < self.cluster.options.striking:
             self._left -= 1
             self._strike(name, partial(self._strike_node, node, point))
+
+    def _aim_at_lease(self, node: SimulatedNode, point: str, name: str) -> None:
+        if not self.cluster.options.lease:
+            return
+        chance = self._chance_of(f"{name}, lease")
+        if point in ("leads", "enters joint", "leaves joint") and chance < 0.2:
+            self._strike(f"{name}, lease", partial(self._starve, node))
+        elif point == "serves a read" and chance < 0.02:
+            self._strike(f"{name}, lease", self._forget_promise)
 
     def _chance_of(self, name: str) -> float:
         """A number in [0, 1) that is this strike's own, whatever else happens."""
@@ -443,6 +455,13 @@ class Nemesis:
     def _keep_one_half_now(self, leader: SimulatedNode) -> None:
         if keep_one_half(self.cluster, leader):
             self._undo_later(0.3, 1.5, self._heal)
+
+    def _starve(self, leader: SimulatedNode) -> None:
+        starve(self.cluster, leader)
+        self._undo_later(1.2, 1.5, self._heal)
+
+    def _leave_behind(self) -> None:
+        leave_behind(self.cluster)
 
     def _forget_promise(self) -> None:
         if forget_promise(self.cluster, self._any_node()):

@@ -14,6 +14,7 @@ from rafty_core import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    TimeoutNow,
 )
 from rafty_core.entries import Batch
 from rafty_core.simulation.options import Options
@@ -43,7 +44,8 @@ class Network:
         self._requests: deque[tuple[Message, str]] = deque(maxlen=30)
         self._held: dict[tuple[type[Message], str], float] = {}
         self._newest: deque[tuple[Message, str]] = deque(maxlen=60)
-        self._offers: dict[str, tuple[Message, str]] = {}
+        self._latest: dict[tuple[type[Message], str], tuple[Message, str]] = {}
+        self._appends: dict[str, deque[tuple[Message, str]]] = {}
         self._confirmed: dict[tuple[str, int], tuple[ReadIndexResponse, str]] = {}
 
     def send(self, message: Message) -> bool:
@@ -84,10 +86,15 @@ class Network:
             if message.to == node and self.world.chance(0.7):
                 self._travel(message, names, self.world.random.choice((0.0, 0.02, 0.5)) * self.world.random.random())
 
-    def repeat_offer(self, node: str) -> None:
-        """Send the last offer of a snapshot to this node once more, at once."""
-        if node in self._offers and not self.calm:
-            self._travel(*self._offers[node], 0.0)
+    def repeat_latest(self, kind: type[Message], node: str) -> None:
+        """Send the last message of this kind to this node once more, at once."""
+        if (kind, node) in self._latest:
+            self._travel(*self._latest[kind, node], 0.0)
+
+    def repeat_appends(self, node: str) -> None:
+        """Send the newest appends to this node once more, at once and in order."""
+        for number, (message, names) in enumerate(self._appends.get(node, ())):
+            self._travel(message, names, number * 1e-6)
 
     def _answer_earlier_life(self, message: ReadIndexRequest) -> None:
         """A node asks under a number that it used in an earlier life: the answer of then comes now (fault F140)."""
@@ -105,8 +112,10 @@ class Network:
         self._newest.append((message, names))
         if isinstance(message, ForwardedProposal):
             self._requests.append((message, names))
-        elif isinstance(message, InstallSnapshot):
-            self._offers[message.to] = (message, names)
+        elif isinstance(message, InstallSnapshot | TimeoutNow):
+            self._latest[type(message), message.to] = (message, names)
+        elif isinstance(message, AppendEntries):
+            self._appends.setdefault(message.to, deque(maxlen=20)).append((message, names))
         elif isinstance(message, ReadIndexResponse) and message.read_index > 0:
             self._confirmed[message.to, message.sequence] = (message, names)
         elif isinstance(message, ReadIndexRequest):

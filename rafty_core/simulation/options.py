@@ -114,7 +114,7 @@ class Options:
             max_apply_bytes=draw.choice((1, 100, 4 * 1024 * 1024)),
             max_pending_proposals=draw.choice((3, 50, 65536)),
             forward_timeout=draw.choice((0.2, 1.0, 5.0)),
-            snapshot_interval=draw.choice((0, 0, 0.05, 0.3)),
+            snapshot_interval=draw.choice((0, 0.05, 0.3, 1.0)),
             trailing=draw.choice((0, 3, 50)),
             fetch_time=draw.choice((0.001, 0.05, 0.5)),
             fetch_failing=draw.choice((0, 0.2, 0.5)),
