@@ -37,7 +37,7 @@ class Caller:
         self._session: CallerSession | None = None
         self._node = ""
         self._under_way = self._count = 0
-        self._resting = False
+        self._resting, self._rests = False, 0
         self._seen = 0  # the log index up to which it knows the data
         self._known = dict.fromkeys((*LISTS, *VALUES), b"")  # what it saw last
         self._to_read: list[str] = []
@@ -50,13 +50,15 @@ class Caller:
     def rest(self, seconds: float = 0.0) -> None:
         """Think, and go on then."""
         if not self._resting:
-            self._resting = True
+            self._resting, self._rests = True, self._rests + 1
             seconds += self.random.expovariate(1 / self.options.caller_interval)
-            self.world.after(seconds, self._go_on)
+            number = self._rests
+            self.world.after(seconds, lambda: self._go_on() if number == self._rests else None)
 
     def read_everything(self, keys: list[str]) -> None:
         """At the end of all, read these; again and again until each of them was read."""
         self._to_read = keys
+        self._resting = False  # however long it wanted to
         self.rest()
 
     def pick(self, *, anew: bool = False) -> "SimulatedNode | None":
