@@ -9,8 +9,9 @@ from rafty_core import sessions
 from rafty_core.invariants import InvariantViolation
 from rafty_core.session_table import LATELY, Session, Table
 from rafty_core.sessions import LogClock, Sessions
+from rafty_core.simulation.failure import SimulationFailure
 from rafty_core.simulation.registers import Registers, registers_of
-from rafty_core.simulation.run import SimulationFailure, run
+from rafty_core.simulation.run import run
 from tests.simulation.parts import REAL_CODEC
 
 SHORT: dict[str, Any] = {
