@@ -135,7 +135,7 @@ class CheckedStore:
         connection.end_process(self.disk)
 
     def try_flips(self, count: int) -> None:
-        """End this life, in order or not, and begin another after each of `count` bits has flipped, one by one (I21)."""
+        """End this life, in order or not, and begin another after each of `count` bits has flipped, singly (I21)."""
         faults, self.faults = self.faults, DiskFaults(limit=self.faults.limit, killing=1)
         self.disk.faults = self.faults
         if self._chance(0.7):  # then there is no write-ahead log, and what is in the database counts
