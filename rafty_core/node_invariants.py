@@ -42,6 +42,7 @@ class NodeInvariants:
         self._runs: list[tuple[int, int]] = []
         self._led_term = 0
         self._matches: dict[str, tuple[int, str]] = {}  # match and incarnation of each member
+        self._compared: dict[str, tuple[Configuration, Configuration]] = {}
         self._before = (0, 0, 0, 0, 0)
         self._vote: str | None = None
         self.check(raft)
@@ -172,15 +173,24 @@ class NodeInvariants:
             first = last + 1
 
     def _check_configuration(self, state: State) -> None:
-        """I13: the configuration in force is that of the last entry that has one, else the snapshot's."""
+        """I13: the configuration in force is that of the last entry that has one, else the snapshot's.
+
+        What was found equal is not compared again as long as both are the same objects.
+        """
         configurations, commit = state.log.configurations, state.log.commit
-        if (configurations.index, configurations.newest) != self.configurations[-1]:
-            text = f"{self.id}: the configuration of {configurations.index} is in force, not {self.configurations[-1]}"
-            raise InvariantViolation("I13", text)
-        settled = next((pair for pair in reversed(self.configurations) if pair[0] <= commit), self.configurations[0])
-        if configurations.at(commit) != settled:
-            text = f"{self.id}: the committed configuration is {settled}, and not {configurations.at(commit)}"
-            raise InvariantViolation("I13", text)
+        self._compare("in force", (configurations.index, configurations.newest), self.configurations[-1])
+        own = self.configurations[-1]
+        if own[0] > commit:
+            own = next((pair for pair in reversed(self.configurations) if pair[0] <= commit), self.configurations[0])
+        self._compare("committed", configurations.at(commit), own)
+
+    def _compare(self, what: str, held: tuple[int, Configuration], true: tuple[int, Configuration]) -> None:
+        known = self._compared.get(what)
+        if known is not None and held[1] is known[0] and true[1] is known[1] and held[0] == true[0]:
+            return
+        if held != true:
+            raise InvariantViolation("I13", f"{self.id}: the configuration {what} is {held}, and not {true}")
+        self._compared[what] = (held[1], true[1])
 
     def _check_role(self, state: State) -> None:
         """I14: whoever is no voter never stands for election, nor leads. It is one until its removal is committed."""
