@@ -19,12 +19,12 @@ from rafty_core.simulation.parts import StorageRefused
 from rafty_core.stable import Snapshot, Stable
 from rafty_transports.interfaces import Identity
 from rafty_transports.storage import CorruptStore, DataDirectoryInUse, SqliteStore, StoreError, WriteRefused
-from rafty_transports.storage.snapshot_files import SnapshotFiles
 from tests.simulation.storage import connection, system
 from tests.simulation.storage.faults import DiskFaults, PowerCut
 from tests.simulation.storage.files import SimulatedDisk
 from tests.simulation.storage.model import Model
 from tests.simulation.storage.plug import plugged
+from tests.simulation.storage.promises import Promises
 from tests.simulation.storage.vfs import FILES
 
 JOINED = "rafty.0123456789ab"
@@ -32,8 +32,6 @@ JOINED = "rafty.0123456789ab"
 
 ATTEMPTS = 4
 """So often faults may spoil one opening; then the disk works for a while."""
-
-Key = tuple[int, int]
 
 
 class CheckedStore:
@@ -57,11 +55,7 @@ class CheckedStore:
         self._initial = snapshot.configuration if snapshot.configuration.voters else None
         self._failures = 0  # of the disk, when the store was opened
         self._exact = True  # whether the mark says exactly how far the database has come
-        self._identity: Identity | None = None
-        self._images: dict[Key, list[bytes]] = {}  # what the image may be: more than one if a try has failed
-        self._kept: set[Key] = set()
-        self._met: dict[str, str] = {}
-        self._meeting: dict[str, str] = {}
+        self._promises = Promises()
 
     # --------------------------------------------------------------------- lives
 
@@ -87,7 +81,7 @@ class CheckedStore:
 
     def _try_open(self) -> Stable | None:
         failures, before = self.disk.failures, self._picture()
-        initial = self._initial if self._identity is None or self._chance(0.5) else None
+        initial = self._initial if self._promises.identity is None or self._chance(0.5) else None
         join = JOINED if self._initial is None else None
         try:
             with self._working():
@@ -135,7 +129,7 @@ class CheckedStore:
         connection.end_process(self.disk)
 
     def try_flips(self, count: int) -> None:
-        """End this life, in order or not, and begin another after each of `count` bits has flipped, singly (I21)."""
+        """End this life, and begin another after each of `count` bits has flipped, one by one (I21)."""
         faults, self.faults = self.faults, DiskFaults(limit=self.faults.limit, killing=1)
         self.disk.faults = self.faults
         if self._chance(0.7):  # then there is no write-ahead log, and what is in the database counts
@@ -143,13 +137,13 @@ class CheckedStore:
                 self._running().close()
         self._ended(power=False)
         self.unanswered, self._exact = [], True
-        image, identity = self.disk.image(), self._identity
+        image, identity = self.disk.image(), self._promises.identity
         for _ in range(count):
             with suppress(StorageRefused):
                 self.open(flip=True)
             self._ended(power=False)
             self.disk.put_back(image)
-            self._identity, self.flipped = identity, False
+            self._promises.identity, self.flipped = identity, False
         self.faults = self.disk.faults = faults
 
     def _flip(self) -> None:
@@ -173,6 +167,7 @@ class CheckedStore:
         self.unanswered = list(writes)
         with self._failing(store), self._working():
             store.write(writes)
+        self._check_knows(store)
         self.unanswered = []
         for write in writes:
             self.model.do(write)
@@ -182,43 +177,43 @@ class CheckedStore:
         store = self._running()
         with self._working():
             store._checkpointer._thread.run()
+        self._check_knows(store)
 
     def keep_image(self, snapshot: Snapshot, image: bytes) -> None:
         """Keep this image durably. Raises `PowerCut`: the life is over; and `OSError`: it is not kept."""
         store = self._running()
-        self._images.setdefault(_key(snapshot), []).append(image)
-        with self._working():
-            writer = store.snapshots.create(snapshot)
-            try:
-                writer.write(image)
-                writer.finish()
-            finally:
-                writer.abort()
-        self._images[_key(snapshot)] = [image]
-        self._kept.add(_key(snapshot))
+        self._promises.keeping(snapshot, image)
+        try:
+            with self._working():
+                writer = store.snapshots.create(snapshot)
+                try:
+                    writer.write(image)
+                    writer.finish()
+                finally:
+                    writer.abort()
+        finally:
+            self._failures = self.disk.failures  # the store goes on without it
+        self._promises.kept(snapshot, image)
 
     def found(self) -> list[Snapshot]:
         """Snapshots that the store says it has: a write may name them."""
-        infos = self._running().snapshots.infos()
-        self._kept.update(_key(info.snapshot) for info in infos)
-        return [info.snapshot for info in infos]
+        return self._promises.found(self._running())
 
     def retain(self, most: int) -> None:
         """Let older images go."""
         store = self._running()
         with self._working():
             store.snapshots.retain(most)
-            self._kept &= {_key(info.snapshot) for info in store.snapshots.infos()}
+        self._promises.found(store)
 
     def meet(self, name: str, incarnation: str) -> None:
         """Meet a peer, durably. Raises as `write` does."""
         store = self._running()
         mine = store.identity
-        self._meeting = {name: incarnation}
+        self._promises.meeting = {name: incarnation}
         with self._failing(store), self._working():
             store.meet(Identity(mine.cluster_id, name, incarnation, 1, mine.bootstrap))
-        self._met.update(self._meeting)
-        self._meeting = {}
+        self._promises.answered()
 
     def open_again(self) -> None:
         """A second process on the same directory is refused (fault F117)."""
@@ -252,13 +247,19 @@ class CheckedStore:
         finally:
             self.disk.cut_after(None)
 
+    def _check_knows(self, store: SqliteStore) -> None:
+        """Whatever fails on the disk in a write or a checkpoint breaks the store, told or not (fault F148)."""
+        if self.disk.failures > self._failures and store._failure is None:
+            raise InvariantViolation("I9", "the disk has failed, and the store goes on")
+
     @contextmanager
     def _failing(self, store: SqliteStore) -> Iterator[None]:
         """A store that has failed never takes a write again (faults F108, F109, F110)."""
+        known = store._failure
         try:
             yield
         except StoreError as error:
-            if isinstance(error, WriteRefused) or self.disk.failures == self._failures:
+            if isinstance(error, WriteRefused) or (known is None and self.disk.failures == self._failures):
                 raise InvariantViolation("I20", f"a write is refused: {error}") from error
             try:
                 with plugged(self.disk, self.draw):
@@ -285,47 +286,14 @@ class CheckedStore:
             found += f"; after {count} of {len(self.unanswered)} writes: {difference}"
         else:
             raise InvariantViolation(number, f"what was loaded is nothing that was written{found}")
-        self._check_identity(number)
-        self._check_images(number)
-        return survivors
-
-    def _check_identity(self, number: str) -> None:
-        store = self._running()
-        before, now = self._identity, store.identity
-        if before is not None and (now.incarnation, now.cluster_id) != (before.incarnation, before.cluster_id):
-            raise InvariantViolation(number, "another store was made in place of the one that was there")
-        if before is not None and now.boot <= before.boot:
-            raise InvariantViolation(number, f"boot {now.boot} comes after boot {before.boot}")
-        self._identity = now
-        met = store.met()
-        if met == {**self._met, **self._meeting}:
-            self._met = met
-        elif met != self._met:
-            raise InvariantViolation(number, f"the peers met are {met}, not {self._met}")
-        self._meeting = {}
-
-    def _check_images(self, number: str) -> None:
-        """The image that the log starts behind is whole; so are newer ones, since a write may name them soon."""
-        snapshots = self._running().snapshots
-        for index, term in sorted(self._kept):
-            if index >= self.model.snapshot.index:
-                image = self._read(snapshots, index, term, number)
-                if image not in self._images[index, term]:
-                    raise InvariantViolation(number, f"the image of the snapshot at {index} is another one")
-                self._images[index, term] = [image]
-
-    def _read(self, snapshots: SnapshotFiles, index: int, term: int, number: str) -> bytes:
         try:
-            with plugged(self.disk, self.draw), snapshots.open(index, term) as file:
-                return file.read()
+            with plugged(self.disk, self.draw):
+                self._promises.check(self._running(), number, self.model.snapshot.index)
         except (StoreError, LookupError) as error:
             if self.flipped:
                 raise StorageRefused(str(error)) from error
-            raise InvariantViolation(number, f"the snapshot at {index} was durable: {error}") from error
-
-
-def _key(snapshot: Snapshot) -> Key:
-    return snapshot.index, snapshot.term
+            raise InvariantViolation(number, f"a snapshot that was durable cannot be read: {error}") from error
+        return survivors
 
 
 def initial_of(*ids: str) -> Snapshot:
