@@ -20,6 +20,10 @@ STRIKES: Mapping[str, tuple[str, ...]] = {
     "campaign": ("elections",),
     "strand_leader": ("partitions", "crashes"),
     "freeze_leader": ("pauses", "partitions"),
+    "forget_promise": ("crashes", "partitions"),
+    "succession": ("partitions",),
+    "contest": ("partitions", "elections"),
+    "lagging_disk": ("pauses",),
 }
 """The faults that the nemesis may choose from every now and then, and the kinds that each belongs to."""
 
@@ -39,6 +43,7 @@ AT_POINTS: Mapping[str, tuple[str, ...]] = {
     "relive": ("messages", "crashes"),
     "ask_as_stranger": ("messages",),
     "snapshot_here": ("snapshots",),
+    "late": ("snapshots",),
 }
 """The same for those that it chooses from when a node has reached a named point."""
 

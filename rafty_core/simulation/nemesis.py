@@ -166,9 +166,11 @@ class Nemesis:
 
     def _choose(self, kinds: Sequence[Kind]) -> Kind | None:
         """One of these faults, if the options allow any."""
-        only = self.cluster.options.kinds
-        allowed = [kind for kind in kinds if _name(kind) in only] if only else kinds
+        allowed = [kind for kind in kinds if self._allows(_name(kind))]
         return self.world.random.choice(allowed) if allowed else None
+
+    def _allows(self, kind: str) -> bool:
+        return not self.cluster.options.kinds or kind in self.cluster.options.kinds
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
@@ -182,7 +184,7 @@ class Nemesis:
             return
         self._reached[node.id, point] += 1
         name = f"{node.id} {point} {self._reached[node.id, point]}"
-        if point in LATE:
+        if point in LATE and self._allows("late"):
             self._late.at(node, point, name, self._chance_of(f"{name}, late"))
         if point == "enters joint":
             chance = self._chance_of(f"{name}, halves")

@@ -35,6 +35,7 @@ PLAIN: dict[str, Any] = {
     "snapshot_interval": 0,
     "read_interval": 0,
     "striking": 0,
+    "application": "none",
     "lossy": 0,
     "repeating": 0,
     "delaying": 0,
@@ -161,6 +162,7 @@ class _Shrinker:
             before = None
             while before != (before := Size.of(self.best)) and self._in_time():
                 self._latest = self.best.time + PATIENCE
+                self._end_sooner()
                 self._simplify()
                 self._remove_nodes()
                 self._hurry()
@@ -197,6 +199,13 @@ class _Shrinker:
 
     # ------------------------------------------------------------------- steps
 
+    def _end_sooner(self) -> None:
+        """The faults end sooner, if it breaks only afterwards."""
+        for factor in (0.25, 0.5, 0.8):
+            while not self._until_repair and self.best.options.duration > LEAST:
+                if not self._accept(duration=self.best.options.duration * factor):
+                    break
+
     def _simplify(self) -> None:
         now = self.best.options
         names = [name for name, value in PLAIN.items() if getattr(now, name) != value]
@@ -204,17 +213,14 @@ class _Shrinker:
 
     def _remove_nodes(self) -> None:
         for size in range(1, self.best.options.size):
-            if self._accept(AT_LEAST, size=size):
+            if self._accept(AT_LEAST if self._until_repair else 1, size=size):
                 break
 
     def _hurry(self) -> None:
-        """All strikes come sooner, in the same order; and the faults end sooner, if it breaks only afterwards."""
+        """All strikes come sooner, in the same order."""
         for factor in (0.5, 0.8):
             while self.best.time > LEAST and self._accept(AT_LEAST, sooner=True, **self._in_a_hurry(factor)):
                 pass
-            while not self._until_repair and self._accept(duration=self.best.options.duration * factor):
-                if self.best.options.duration < LEAST:
-                    return
 
     def _in_a_hurry(self, factor: float) -> dict[str, float]:
         return {name: getattr(self.best.options, name) * factor for name in INTERVALS}

@@ -113,6 +113,7 @@ SENTENCES: Mapping[str, Callable[[Any], str]] = {
     "is cut off": _cut_off,
     "divides": _divides,
     "loses a link": lambda link: f"loses the link from {link[0]} to {link[1]}",
+    "is left with": lambda others: f"is left with {others if isinstance(others, str) else ', '.join(others)}",
     "is stranded, without": lambda others: f"is stranded: it does not reach {', '.join(others) or 'nobody'}",
 }
 """By what was noted. What is not here reads as English as it was noted."""

@@ -13,7 +13,7 @@ import pytest
 
 from rafty_core import election
 from rafty_core.log import Log
-from rafty_core.simulation import Simulation, SimulationFailure
+from rafty_core.simulation import Faults, Simulation, SimulationFailure
 from rafty_core.simulation.command_line import main
 from rafty_core.simulation.replay import load
 from rafty_core.simulation.run import run
@@ -30,6 +30,12 @@ def losing(seed: int) -> Simulation:
     return Simulation(machine=Losing, command=draw, seed=seed)
 
 
+def calm(seed: int) -> Simulation:
+    """Named on the command line, too: nothing fails in it, unless a rule is broken."""
+    return Simulation(seed=seed, seconds=3, faults=Faults.only("crashes"), application="none")
+
+
+CALM = "tests.simulation.test_replay:calm"
 LOSING = "tests.simulation.test_replay:losing"
 
 
@@ -105,26 +111,29 @@ def test_command_line_runs_and_replays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(election, "_vote_is_durable", _always)
-    assert main(arguments=["--seeds", "0:5", "--save", str(tmp_path), "--events", "7"]) == 1
+    assert main(arguments=["--seeds", "0:5", "--save", str(tmp_path), "--events", "7", "--simulation", CALM]) == 1
     path = tmp_path / "simulation-0.json"
     said = capsys.readouterr().out
-    assert said.startswith("seed 0 after 0.")
-    assert f"Written to {path}; to make it short: python -m rafty_core.simulation shrink {path}" in said
+    assert said.startswith("seed 0 after ")
+    assert (
+        f"Written to {path}; to make it short: python -m rafty_core.simulation shrink --simulation {CALM} {path}"
+        in said
+    )
     assert "The last 7 of" in said
-    assert main(arguments=["replay", str(path)]) == 1
+    assert main(arguments=["replay", str(path), "--simulation", CALM]) == 1
     assert capsys.readouterr().out.splitlines()[0] == said.splitlines()[0]
     monkeypatch.undo()
-    assert main(arguments=["replay", str(path)]) == 0
+    assert main(arguments=["replay", str(path), "--simulation", CALM]) == 0
     assert "It does not fail any more" in capsys.readouterr().out
-    assert main(arguments=["shrink", str(path)]) == 2
+    assert main(arguments=["shrink", str(path), "--simulation", CALM]) == 2
     assert "the run of seed 0 does not break I9 (any more)" in capsys.readouterr().err
 
 
 def test_command_line_without_failures(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments=["run", "0"]) == 0
+    assert main(arguments=["run", "0", "--simulation", CALM]) == 0
     first = capsys.readouterr().out
     (digest,) = re.findall(r"^digest +([0-9a-f]{64})$", first, re.MULTILINE)
-    assert main(arguments=["0"]) == 0
+    assert main(arguments=["0", "--simulation", CALM]) == 0
     assert digest in capsys.readouterr().out
     assert main(arguments=["run"]) == 2
     assert "which seeds?" in capsys.readouterr().err

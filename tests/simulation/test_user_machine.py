@@ -15,6 +15,7 @@ from rafty_core import Sessions
 from rafty_core.simulation import Faults, Options, Simulation, SimulationFailure
 from rafty_core.simulation.faults import AT_POINTS, STRIKES, SWITCHES
 from rafty_core.simulation.nemesis import Nemesis
+from rafty_core.simulation.stories import Stories
 
 
 class Counter:
@@ -162,7 +163,7 @@ def test_options_that_make_no_sense() -> None:
 
 
 def _is_there(fault: str) -> bool:
-    return hasattr(Nemesis, fault) or hasattr(Nemesis, f"_{fault}")
+    return fault == "late" or any(hasattr(where, name) for where in (Nemesis, Stories) for name in (fault, f"_{fault}"))
 
 
 def test_faults_that_are_left_out() -> None:
