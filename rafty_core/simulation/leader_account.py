@@ -10,14 +10,14 @@ from rafty_core.messages import (
     AppendEntriesResponse,
     Heartbeat,
     HeartbeatResponse,
-    InstallSnapshotResponse,
 )
 from rafty_core.output import Output
 from rafty_core.roles import Leader
 from rafty_core.simulation.contracts import Before
 from rafty_core.state import State
 
-NEWS = (AppendEntriesResponse, HeartbeatResponse, InstallSnapshotResponse)
+NEWS = (AppendEntriesResponse, HeartbeatResponse)
+"""What a leader takes for contact; that a snapshot could not be fetched is none."""
 
 
 class LeaderAccount:
@@ -64,11 +64,11 @@ class LeaderAccount:
                 self._hear(event, before.now)
         return True
 
-    def _hear(self, event: AppendEntriesResponse | HeartbeatResponse | InstallSnapshotResponse, now: float) -> None:
+    def _hear(self, event: AppendEntriesResponse | HeartbeatResponse, now: float) -> None:
         self.contacts[event.sender] = self.heard[event.sender] = now
         if isinstance(event, HeartbeatResponse):
             self.answered[event.sender] = max(self.answered.get(event.sender, 0), event.round)
-        elif isinstance(event, AppendEntriesResponse) and event.success:
+        elif event.success:
             self.matched[event.sender] = max(self.matched.get(event.sender, 0), event.match_index)
 
     def say(self, output: Output) -> None:

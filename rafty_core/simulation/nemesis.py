@@ -159,6 +159,7 @@ class Nemesis:
             self._stories.contest,
             self._stories.lagging_disk,
             *(self._leave_behind,) * 3,
+            self._stories.lagging_disk,
         )
         kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))
         if kind is not None:
