@@ -466,7 +466,15 @@ class Nemesis:
 
     def _leave_behind(self) -> None:
         story = (leave_behind, leave_behind, leave_behind_twice, late_appends, late_appends)
-        self.world.random.choice(story)(self.cluster)
+        self._begin_story(self.world.random.choice(story), 3)
+
+    def _begin_story(self, story: Callable[[Cluster], bool], attempts: int) -> None:
+        """Where nobody leads, the network heals first."""
+        if story(self.cluster) or attempts == 0 or self.stopped:
+            return
+        if not self.cluster.leaders:
+            self._heal()
+            self.world.after(0.8, lambda: self._begin_story(story, attempts - 1))
 
     def _forget_promise(self) -> None:
         if forget_promise(self.cluster, self._any_node()):
