@@ -3,9 +3,11 @@
 Law: *who comes back finds the log gone that it would need.*
 """
 
+from rafty_core import AppendEntries, PeerUnreachable
 from rafty_core.simulation.broken_promises import keep_only
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
+from rafty_core.simulation.options import ELECTION_TIMEOUT
 
 
 def leave_behind(cluster: Cluster) -> bool:
@@ -18,13 +20,71 @@ def leave_behind(cluster: Cluster) -> bool:
         lost, alone = leader, draw.uniform(1.2, 2.0)
     else:
         lost, alone = draw.choice([node for node in cluster.live if node is not leader]), draw.choice((0.1, 0.7))
+        if alone > ELECTION_TIMEOUT and not lost.paused and draw.random() < 0.4:
+            _halt(cluster, leader, lost, alone)
+            return True
     keep_only(cluster, lost, [])
-    for _ in range(draw.randint(0, 8)):
+    for _ in range(draw.choice((0, 4, 20))):
         cluster.propose(lost)
     cluster.world.after(alone, lambda: _go_on(cluster, lost))
     cluster.world.after(alone + 0.2, lambda: _forget(cluster, lost))
     cluster.world.after(alone + draw.choice((0.25, 0.5)), lambda: _let_back(cluster, lost))
     return True
+
+
+def leave_behind_twice(cluster: Cluster) -> bool:
+    """A leader loses a long tail of its log, leads again, appends less, and gets a snapshot that ends in between: what
+    it waits for does not stand in order any more (R33)."""
+    leaders, world = cluster.leaders, cluster.world
+    if not leaders or len(cluster.live) < 3 or not cluster.options.snapshot_interval:
+        return False
+    lost = world.random.choice(leaders)
+    keep_only(cluster, lost, [])
+    for _ in range(10):
+        cluster.propose(lost)
+
+    def hand_back() -> None:
+        for leader in cluster.leaders:
+            if leader is not lost and not cluster.network.calm:
+                cluster.calls.transfer(leader, lost.id, 1.0)
+
+    def strand_again() -> None:
+        if lost in cluster.leaders:
+            keep_only(cluster, lost, [])
+            cluster.propose(lost)
+            world.after(1.4, lambda: _go_on(cluster, lost))
+            world.after(1.6, lambda: _forget(cluster, lost))
+            world.after(1.9, lambda: _let_back(cluster, lost))
+
+    world.after(1.4, lambda: _let_back(cluster, lost))
+    world.after(1.7, hand_back)
+    world.after(2.1, strand_again)
+    return True
+
+
+def late_appends(cluster: Cluster) -> bool:
+    """What a follower lacks comes late, when it has been offered a snapshot already, or is fetching it (F77, F78)."""
+    leaders, world = cluster.leaders, cluster.world
+    others = [node for node in cluster.live if node not in leaders]
+    if not leaders or not others or not cluster.options.snapshot_interval:
+        return False
+    leader, lost = world.random.choice(leaders), world.random.choice(others)
+    world.note(lost.id, "gets its appends late")
+    cluster.network.hold(AppendEntries, lost.id, world.random.uniform(0.35, 0.8))
+    for _ in range(3):
+        cluster.propose(leader)
+    world.after(0.1, lambda: leader.receive(PeerUnreachable(lost.id)))
+    world.after(0.15, lambda: _forget(cluster, lost))
+    return True
+
+
+def _halt(cluster: Cluster, leader: SimulatedNode, lost: SimulatedNode, alone: float) -> None:
+    """A follower stops; its leader finds out that messages are lost when the log is gone already (F85)."""
+    lost.pause(True)
+    cluster.world.after(alone - 0.3, lambda: _go_on(cluster, lost))
+    cluster.world.after(alone, lambda: _forget(cluster, lost))
+    cluster.world.after(alone + 0.4, lambda: leader.receive(PeerUnreachable(lost.id)))
+    cluster.world.after(alone + 0.5, lambda: lost.pause(False) if lost.paused else None)
 
 
 def _go_on(cluster: Cluster, lost: SimulatedNode) -> None:
@@ -35,7 +95,8 @@ def _go_on(cluster: Cluster, lost: SimulatedNode) -> None:
 
 
 def _forget(cluster: Cluster, lost: SimulatedNode) -> None:
-    for node in cluster.live:
+    """The leader forgets its log, or all do; if others have theirs, the next leader needs no snapshot."""
+    for node in cluster.leaders if cluster.world.chance(0.5) else cluster.live:
         if node is not lost and node.raft is not None:
             node.snapshots.take(node.raft, everything=True)
 

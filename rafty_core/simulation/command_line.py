@@ -27,6 +27,7 @@ from rafty_core.simulation.run import run_options
 from rafty_core.simulation.shrink import shrink
 from rafty_core.simulation.simulation import Simulation
 from rafty_core.simulation.story import tell_strikes
+from rafty_core.simulation.tally import ENOUGH, Tally
 
 PROGRAM = "python -m rafty_core.simulation"
 COMMANDS = ("run", "replay", "shrink")
@@ -62,6 +63,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     run.add_argument(
         "--save", type=Path, default=Path(), metavar="DIR", help="where failures are written; default: here"
     )
+    run.add_argument("--coverage", action="store_true", help=f"count what was reached, as after {ENOUGH} runs")
     run.set_defaults(action=_run)
     replay = commands.add_parser("replay", help="run again what failed")
     replay.add_argument("--events", type=int, default=SHOWN, help="how many of the last events a failure shows")
@@ -123,7 +125,7 @@ def _run(options: argparse.Namespace, source: _Source) -> int:
     if options.seed is None and options.seeds is None:
         raise ValueError("which seeds? Say SEED, or --seeds FIRST:LAST")
     first, _, last = (options.seeds or f"{options.seed}:{options.seed + 1}").partition(":")
-    began, steps, failures = time.perf_counter(), 0, []
+    began, failures, tally = time.perf_counter(), [], Tally()
     for seed in range(int(first), int(last)):
         what, parts = source.of_seed(seed, options.size)
         try:
@@ -137,12 +139,17 @@ def _run(options: argparse.Namespace, source: _Source) -> int:
             if not options.keep_going:
                 break
         else:
-            steps += report.steps
+            tally.add(report)
             if options.seed is not None:
                 print(*(f"{name:15} {value}" for name, value in asdict(report).items()), sep="\n")
     seconds = time.perf_counter() - began
-    print(f"{steps} steps in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
-    return 1 if failures else 0
+    print(f"{tally} in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
+    unvisited = tally.unvisited()
+    if options.coverage or tally.runs >= ENOUGH:
+        print(*tally.lines(), sep="\n")
+        for missed in unvisited:
+            print(f"NEVER REACHED in {tally.runs} runs: {missed}")
+    return 1 if failures or (unvisited and tally.runs >= ENOUGH) else 0
 
 
 def _replay(options: argparse.Namespace, source: _Source) -> int:

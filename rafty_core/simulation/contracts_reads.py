@@ -269,6 +269,8 @@ class ReadContracts:
         if not self._open and not self._asked_here:
             return
         if not isinstance(state.role, Leader):
+            if self._asked_here and not isinstance(before.role, Leader):
+                self._fail("I25", f"does not lead, and does not say so to {list(self._asked_here)} (F96)")
             self._asked_here.clear()
         count = self._count()
         if count != state.reads_waiting:

@@ -189,6 +189,8 @@ class SnapshotContracts:
             log, snapshot = state.log, state.snapshot
             right = log.base_index == log.last_index == snapshot.index == event.index
             require("I3", right, f"{self.id} keeps a log of another history beside {event!r} (F79)")
+            waiting = [proposal.first for proposal in state.proposals.accepted if proposal.first <= event.index]
+            require("I25", not waiting, f"{self.id} waits for the outcome at {waiting}, which {event!r} covers (R33)")
 
     def _check_failed(
         self, before: Before, state: State, stored: Stored, event: SnapshotFailed, output: Output

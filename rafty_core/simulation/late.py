@@ -18,7 +18,7 @@ from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.node import SimulatedNode
 
 ROLES = ("asks for pre-votes", "stands for election", "leads")
-LATE = ("begins to fetch", "offers a snapshot", "installs a snapshot", "compacts", *ROLES)
+LATE = ("begins to fetch", "offers a snapshot", "installs a snapshot", "compacts", "acknowledges", *ROLES)
 """The points at which something may come late."""
 
 LONGEST = 3.0
@@ -46,6 +46,9 @@ class Late:
                 self._let_go(node)
             if chance < 0.3:
                 self._strike(f"{name}, late", partial(self._surprise, node))
+        elif point == "acknowledges":
+            if node.raft is not None and not state_of(node.raft).configuration.voters and chance < 0.5:
+                self._strike(f"{name}, late", partial(self._snapshot_early, node))
         elif chance < 0.1:
             self._strike(f"{name}, late", partial(self.cluster.network.repeat_latest, InstallSnapshot, node.id))
 
@@ -61,6 +64,11 @@ class Late:
                 member = draw.choice(members)
                 moved = replace(member, address=f"{member.id} since {self.world.time}")
                 self.cluster.calls.change(node, [Change("update", moved)])
+
+    def _snapshot_early(self, node: SimulatedNode) -> None:
+        """Who joins takes a snapshot before it has been told who the members are (R51)."""
+        if node.raft is not None:
+            node.snapshots.take(node.raft)
 
     def _repeat_appends(self, node: SimulatedNode) -> None:
         self.cluster.network.repeat_appends(node.id)

@@ -22,7 +22,7 @@ from rafty_core.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
 )
-from rafty_core.simulation.behind import leave_behind
+from rafty_core.simulation.behind import late_appends, leave_behind, leave_behind_twice
 from rafty_core.simulation.broken_promises import forget_promise, keep_one_half, starve
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
@@ -40,6 +40,10 @@ Kind = TypeVar("Kind", bound=Callable[..., None])
 
 def _name(kind: Callable[..., None]) -> str:
     return getattr(kind, "__name__", "").strip("_")
+
+
+BETWEEN_STRAGGLERS = 1.2
+"""Seconds, on average, until another node is left behind, where there are snapshots."""
 
 
 class Nemesis:
@@ -68,6 +72,7 @@ class Nemesis:
             (options.proposal_interval, self._propose),
             (options.read_interval, self._read),
             (options.snapshot_interval, self._take_snapshot),
+            (BETWEEN_STRAGGLERS if options.snapshot_interval else 0, self._leave_behind),
             (options.churn_interval, churn.change),
             (options.transfer_interval, churn.transfer),
         ):
@@ -159,7 +164,6 @@ class Nemesis:
             self._stories.contest,
             self._stories.lagging_disk,
             *(self._leave_behind,) * 3,
-            self._stories.lagging_disk,
         )
         kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))
         if kind is not None:
@@ -464,7 +468,16 @@ class Nemesis:
         self._undo_later(1.2, 1.5, self._heal)
 
     def _leave_behind(self) -> None:
-        leave_behind(self.cluster)
+        story = (leave_behind, leave_behind, leave_behind_twice, late_appends, late_appends)
+        self._begin_story(self.world.random.choice(story), 3)
+
+    def _begin_story(self, story: Callable[[Cluster], bool], attempts: int) -> None:
+        """Where nobody leads, the network heals first."""
+        if story(self.cluster) or attempts == 0 or self.stopped:
+            return
+        if not self.cluster.leaders:
+            self._heal()
+            self.world.after(0.8, lambda: self._begin_story(story, attempts - 1))
 
     def _forget_promise(self) -> None:
         if forget_promise(self.cluster, self._any_node()):
