@@ -224,9 +224,11 @@ class LeaderContracts:
         if progress.state == SNAPSHOT:
             return
         prev = progress.next - 1
+        if prev < state.log.base_index:
+            return  # a snapshot is what it needs, and that is offered when it is heard again
         if not reply or progress.state != PROBE or not match <= prev < rejected:
             self._fail("I25", f"tries {prev} next after {message!r}, by {reply!r} (F41, F42)")
-        if flow != PROBE or prev < state.log.base_index:
+        if flow != PROBE:
             return
         most = min(rejected - 1, hint)
         too_new = prev > match and message.hint_term > 0 and history.term(prev) > message.hint_term
