@@ -138,7 +138,8 @@ class Contracts:
         self._follow_disk(before, state, output)
         self._check_term(before, state)
         self._check_notices(state, output)
-        _demand("I27", state.violations == before.violations, self.id, f"refuses {output.notices} {self._events}")
+        if state.violations != before.violations:
+            raise InvariantViolation("I27", f"{self.id} refuses {output.notices} {self._events}")
         self._check_attempt(before, state)
         self._check_log(before, state)
         if len(events) > 1:
@@ -175,7 +176,8 @@ class Contracts:
                 "I25", self._random.draws > self._draws, self.id, "attempts an election at no time of its own (F14)"
             )
             led = isinstance(before.role, Leader) and state.term == before.term
-            _demand("I15", not led, self.id, f"leads term {state.term}, and stands for election (F20)")
+            if led:
+                raise InvariantViolation("I15", f"{self.id} leads term {state.term}, and stands for election (F20)")
         self._draws = self._random.draws
 
     def _check_term(self, before: Before, state: State) -> None:
@@ -184,9 +186,11 @@ class Contracts:
             return
         terms: list[int] = [event.term for event in self._events if isinstance(event, MESSAGE_TYPES)]
         known = max([before.term, *terms])
-        _demand("I28", state.term <= known + 1, self.id, f"is in term {state.term}, and has heard of {known} at most")
+        if state.term > known + 1:
+            raise InvariantViolation("I28", f"{self.id} is in term {state.term}, and has heard of {known} at most")
         own = state.vote == self.id
-        _demand("I28", state.term <= known or own, self.id, f"goes on to term {state.term} without an election")
+        if state.term > known and not own:
+            raise InvariantViolation("I28", f"{self.id} goes on to term {state.term} without an election")
 
     def _check_log(self, before: Before, state: State) -> None:
         """Only a leader of this term takes entries from a log, or one that is to lead again (F50)."""
@@ -195,7 +199,10 @@ class Contracts:
         if log.last_index >= index and (index <= log.base_index or log.term(index) == term):
             return
         led = any(isinstance(event, AppendEntries | InstallSnapshot | SnapshotReceived) for event in self._events)
-        _demand("I2", led, self.id, f"loses the end {before.end} of its log, and no leader has said so")
+        if not led:
+            raise InvariantViolation(
+                "I2", f"{self.id} loses the end {before.end} of its log, and no leader has said so"
+            )
 
     def _check_order(self, before: Before, output: Output) -> None:
         """What came first was done first: whoever wrote after a later term was known is answered in that (F23)."""
@@ -208,7 +215,10 @@ class Contracts:
         for message in output.messages:
             if isinstance(message, HeartbeatResponse) and message.to in first:
                 late = message.term >= first[message.to]
-                _demand("I6", late, self.id, f"answers {message.to} in term {message.term}, after a later one (F23)")
+                if not late:
+                    raise InvariantViolation(
+                        "I6", f"{self.id} answers {message.to} in term {message.term}, after a later one (F23)"
+                    )
 
     def _check_notices(self, state: State, output: Output) -> None:
         """The application is told of each change of role and leader, and the last notice is how it is (F104, F105)."""
@@ -237,7 +247,8 @@ class Contracts:
                 weight = sum(map(len, portion.entries[:-1]))
                 outstanding = weight + sum(weight for _, weight in self._handed_out)
                 most = state.config.max_apply_bytes
-                _demand("I24", outstanding < most, self.id, f"hands out {outstanding} bytes to apply, of {most}")
+                if outstanding >= most:
+                    raise InvariantViolation("I24", f"{self.id} hands out {outstanding} bytes to apply, of {most}")
                 self._handed_out.append((portion.last, weight + len(portion.entries[-1])))
 
     def _note_heard(self, before: Before, state: State) -> None:
@@ -260,14 +271,16 @@ class Contracts:
         term, sender = message.term, message.sender
         if isinstance(message, PreVoteResponse) and message.requested_term != before.term + 1:
             same = state.role is not before.role or before.votes == len(getattr(state.role, "votes", ()))
-            _demand("I1", same, self.id, f"counts {message!r}, which answers another question (F18)")
+            if not same:
+                raise InvariantViolation("I1", f"{self.id} counts {message!r}, which answers another question (F18)")
         if term < before.term:
             self._check_stale(before, state, message)
             told = [m for m in output.messages if m.to == sender and m.term >= before.term]
             asked = isinstance(message, ASKS)
-            _demand("I25", bool(told) or not asked, self.id, f"does not tell {sender} of term {before.term} (F17)")
-        elif term > before.term and not isinstance(message, PreVote | RequestVote):
-            _demand("I25", state.term >= term, self.id, f"ignores term {term} of {message!r} (F24)")
+            if asked and not told:
+                raise InvariantViolation("I25", f"{self.id} does not tell {sender} of term {before.term} (F17)")
+        elif term > before.term and not isinstance(message, PreVote | RequestVote) and not (state.term >= term):
+            raise InvariantViolation("I25", f"{self.id} ignores term {term} of {message!r} (F24)")
         if isinstance(message, PreVote):
             self._check_pre_vote(before, state, message, output)
         elif isinstance(message, RequestVote):
@@ -280,7 +293,8 @@ class Contracts:
     def _check_forwarded(self, before: Before, state: State, message: ForwardedProposal, output: Output) -> None:
         """A leader takes each request once or answers it, and nobody passes it on (faults F127, F139, F140)."""
         passed_on = any(isinstance(m, ForwardedProposal) for m in output.messages)
-        _demand("I18", not passed_on, self.id, f"passes {message!r} on (F127)")
+        if passed_on:
+            raise InvariantViolation("I18", f"{self.id} passes {message!r} on (F127)")
         taken = state.log.last_index > before.end[1]
         answered = any(isinstance(m, ForwardedProposalResponse) and m.to == message.sender for m in output.messages)
         new = (message.boot, message.sequence) > self._requests.get(message.sender, (0, 0))
@@ -288,7 +302,8 @@ class Contracts:
             text = f"neither takes nor answers {message!r} (F140)"
             _demand("I25", taken or answered or not message.commands, self.id, text)
         late = message.term != before.term
-        _demand("I18", not (taken and late), self.id, f"takes {message!r} in another term (F127)")
+        if taken and late:
+            raise InvariantViolation("I18", f"{self.id} takes {message!r} in another term (F127)")
 
     def _is_free(self, before: Before, state: State, heard: float) -> bool:
         """Whether it hears no leader, and no vote of an earlier life can bind it."""
@@ -298,10 +313,14 @@ class Contracts:
         """Paper 5.1: what comes too late changes nothing (F9, F27, F39), but what outlives terms by its own number."""
         if isinstance(message, NEWS) and before.told_of is not None:
             now = self._told_of(state, message)
-            _demand("I12", now in (before.told_of, None), self.id, f"learns {now} of {message!r}, a term ago (F39)")
+            if now not in (before.told_of, None):
+                raise InvariantViolation("I12", f"{self.id} learns {now} of {message!r}, a term ago (F39)")
         if not isinstance(message, OUTLIVE_TERMS) and before.now < before.deadline:
             same = (state.role, state.term, state.vote) == (before.role, before.term, before.vote)
-            _demand("I27", same, self.id, f"is changed by {message!r}, which is of an earlier term (F27)")
+            if not same:
+                raise InvariantViolation(
+                    "I27", f"{self.id} is changed by {message!r}, which is of an earlier term (F27)"
+                )
 
     @staticmethod
     def _told_of(state: State, message: Message) -> tuple[int, int, int] | None:
@@ -311,17 +330,21 @@ class Contracts:
     def _check_pre_vote(self, before: Before, state: State, message: PreVote, output: Output) -> None:
         """Thesis 9.6, faults F15, F19, F22, F141."""
         answers = [m for m in output.messages if isinstance(m, PreVoteResponse) and m.to == message.sender]
-        _demand("I25", len(answers) == 1, self.id, f"does not answer {message!r}")
-        _demand("I25", answers[0].requested_term == message.term, self.id, f"answers {message!r} for another term")
+        if len(answers) != 1:
+            raise InvariantViolation("I25", f"{self.id} does not answer {message!r}")
+        if answers[0].requested_term != message.term:
+            raise InvariantViolation("I25", f"{self.id} answers {message!r} for another term")
         if before.now < before.deadline and not isinstance(before.role, Leader):
             same = (state.term, state.vote, state.role) == (before.term, before.vote, before.role)
-            _demand("I15", same, self.id, f"is changed by {message!r} (F15)")
+            if not same:
+                raise InvariantViolation("I15", f"{self.id} is changed by {message!r} (F15)")
         unbound = message.term > before.term or before.vote == message.sender
         unbound = unbound or (before.vote is None and before.leader is None)
         right = unbound and (message.last_log_term, message.last_log_index) >= before.end
         right = right and message.term >= before.term
         if answers[0].vote_granted:
-            _demand("I15", right and self._is_free(before, state, self._heard), self.id, f"grants {message!r}")
+            if not right or not self._is_free(before, state, self._heard):
+                raise InvariantViolation("I15", f"{self.id} grants {message!r}")
         elif right and not isinstance(before.role, Leader):
             _demand(
                 "I25",
@@ -337,18 +360,25 @@ class Contracts:
         right = unbound and (message.last_log_term, message.last_log_index) >= before.end
         new = (state.term, state.vote) == (message.term, message.sender) != (before.term, before.vote)
         free = self._is_free(before, state, self._heard)
-        if not message.transfer and before.now < self._heard + self._silence(state) and before.now < before.deadline:
-            _demand("I15", state.term == before.term, self.id, f"leaves its leader for {message!r} (F22)")
+        led = before.now < min(self._heard + self._silence(state), before.deadline)
+        if led and not message.transfer and state.term != before.term:
+            raise InvariantViolation("I15", f"{self.id} leaves its leader for {message!r} (F22)")
         if new:
-            _demand("I4", right, self.id, f"votes for {message!r}, with a log that ends with {before.end}")
-            _demand("I22", free or message.transfer, self.id, f"votes for {message!r} while it is bound to a leader")
-            _demand("I22", before.now >= self._silent_until, self.id, f"votes for {message!r} too early (F137)")
+            if not right:
+                raise InvariantViolation(
+                    "I4", f"{self.id} votes for {message!r}, with a log that ends with {before.end}"
+                )
+            if not free and not message.transfer:
+                raise InvariantViolation("I22", f"{self.id} votes for {message!r} while it is bound to a leader")
+            if before.now < self._silent_until:
+                raise InvariantViolation("I22", f"{self.id} votes for {message!r} too early (F137)")
         elif right and not isinstance(before.role, Leader) and not (known and before.leader is not None):
             voted = state.vote == message.sender and state.term == message.term
             may = self._is_free(before, state, self._perhaps_heard) or (
                 message.transfer and before.now >= self._silent_until + 2e-6
             )
-            _demand("I25", voted or not may, self.id, f"does not vote for {message!r}, without a reason")
+            if may and not voted:
+                raise InvariantViolation("I25", f"{self.id} does not vote for {message!r}, without a reason")
 
     def _check_timer(self, before: Before, state: State, message: Message) -> None:
         """Thesis 3.4: who hears no leader and gives no vote waits no longer than before (F13)."""
@@ -359,7 +389,8 @@ class Contracts:
             return
         led = isinstance(message, FROM_LEADER) and message.sender == role.leader
         voted = isinstance(message, RequestVote) and state.vote == message.sender
-        _demand("I25", led or voted, self.id, f"waits longer for a leader because of {message!r}")
+        if not led and not voted:
+            raise InvariantViolation("I25", f"{self.id} waits longer for a leader because of {message!r}")
 
     # -------------------------------------------------------- by role, each step
 
@@ -369,7 +400,8 @@ class Contracts:
         if isinstance(role, Leader) or not self._may_stand(state):
             return
         longest = 2 * self._longest_silence + SLACK
-        _demand("I25", role.deadline - before.now <= longest, self.id, f"waits for {role.deadline - before.now} s")
+        if role.deadline - before.now > longest:
+            raise InvariantViolation("I25", f"{self.id} waits for {role.deadline - before.now} s")
         if not isinstance(role, Follower) and (role.name == "pre_candidate" or role.asked):
             _demand("I25", role.votes.get(self.id) is True, self.id, "does not vote for itself (F12)")
 
@@ -389,7 +421,8 @@ class Contracts:
             self._since = self._voters_since = now
             self._contacts, self._sent = {}, dict.fromkeys(members, now)
             first = state.log.slice(before.end[1] + 1, before.end[1] + 1)
-            _demand("I16", first == [NO_OP], self.id, f"leads, and begins with {first!r} (F48)")
+            if first != [NO_OP]:
+                raise InvariantViolation("I16", f"{self.id} leads, and begins with {first!r} (F48)")
         if state.configuration is not before.configuration:
             self._voters_since = now
         self._check_beats(now, state, members, output)
@@ -416,4 +449,5 @@ class Contracts:
             _demand("I26", len(self._rounds) <= 2, self.id, text)
         for peer in members:
             late = now - self._sent.setdefault(peer, now)
-            _demand("I25", late <= interval + SLACK, self.id, f"leads, and has sent {peer} nothing for {late:.3f} s")
+            if late > interval + SLACK:
+                raise InvariantViolation("I25", f"{self.id} leads, and has sent {peer} nothing for {late:.3f} s")
