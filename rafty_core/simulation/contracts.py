@@ -162,16 +162,18 @@ class Contracts:
         its leader (F18, F22). Each attempt draws its own time (F14). A leader attempts nothing (F20)."""
         role = state.role
         asked_to = any(isinstance(event, TimeoutNow) for event in self._events)
-        for event in self._events:
-            if isinstance(event, PreVoteResponse) and event.vote_granted and event.requested_term == before.term + 1:
-                self._pre_votes.add(event.sender)
+        granted = {
+            event.sender
+            for event in self._events
+            if isinstance(event, PreVoteResponse) and event.vote_granted and event.requested_term == before.term + 1
+        }
+        self._pre_votes |= granted
         if state.vote == self.id and state.term > before.term and not asked_to:
-            granted = is_quorum(state.configuration, [self.id, *self._pre_votes])
-            _demand(
-                "I15", granted, self.id, f"begins term {state.term} with pre-votes of {sorted(self._pre_votes)} (F18)"
-            )
+            if not is_quorum(state.configuration, [self.id, *self._pre_votes]):
+                text = f"begins term {state.term} with pre-votes of {sorted(self._pre_votes)}"
+                raise InvariantViolation("I15", f"{self.id} {text} (F18)")
         if isinstance(role, PreCandidate | Candidate) and role is not before.role:
-            self._pre_votes.clear()
+            self._pre_votes = granted  # perhaps to the question that was asked in the midst of this step
             _demand(
                 "I25", self._random.draws > self._draws, self.id, "attempts an election at no time of its own (F14)"
             )

@@ -26,6 +26,7 @@ class Options:
     kinds      names of the faults that the nemesis may choose from; empty: all
     salt       another number is another run of the same strikes, with other delays and election timeouts
     lease      for how many seconds voters promise not to elect another leader; 0: no leases
+    quiet      for how many election timeouts a cluster without faults is watched at the end
     application      what the nodes run if nobody gives a machine: "none", "registers", or these in "sessions"
     callers          how many closed-loop clients there are if the nodes run that
     caller_interval  for how long they think between two operations, about
@@ -71,6 +72,7 @@ class Options:
     read_interval: float
     max_pending_reads: int
     lease: float
+    quiet: int
     application: str
     callers: int
     caller_interval: float
@@ -126,6 +128,7 @@ class Options:
             read_interval=draw.choice((0, 0.03, 0.2)),
             max_pending_reads=draw.choice((4, 65536, 65536)),
             lease=draw.choice((0, 0, 0.2, 0.6, 1.2)),
+            quiet=draw.choice((4, 4, 4, 20)),
             application=draw.choice(("none", "none", "none", "registers", "sessions", "sessions")),
             callers=draw.randint(2, 5),
             caller_interval=draw.choice((0.05, 0.2)),
