@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Then = Callable[[Answer | None], None]
 """What is done with an answer, or without one if the node has died."""
 
+LONGEST_REST = 3.0
+"""Seconds that a session is left unused now and then, about, if that is not too long for it."""
+
 MOST_WRITES = 400
 """Callers only read when so many entries are committed."""
 
@@ -107,8 +110,8 @@ class Caller:
             session.touch(node)
         elif chance < 0.55 and not self._under_way:
             session.close(node)
-        elif chance < 0.57:
-            self.rest(self.random.uniform(0.5, 1.5) * self.options.session_expiry)
+        elif chance < 0.59:
+            self.rest(self.random.uniform(0.5, 1.5) * min(self.options.session_expiry, LONGEST_REST))
         else:
             session.call(node, self._begin())
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 REPEATED = 0.15
 """How likely a call that is answered is tried once more, as by a client that has lost the answer."""
 
+STRAY = 0.1
+"""How likely one more copy of an answered call comes much later, as from a network that had held it."""
+
 LONGEST_CALL = 4.0
 """Seconds after which a call is given up."""
 
@@ -29,6 +32,7 @@ class Call:
     def __init__(self, session: "CallerSession", sequence: int, operation: Operation) -> None:
         self.session, self.sequence, self.operation = session, sequence, operation
         self.doubts = self.tries = 0
+        self._before = session.acknowledged  # as its first copy says
         self.ended = self.refused = False
         self.until = session.world.time + session.caller.random.uniform(0.5, LONGEST_CALL)
         self._end = session.caller.begun()
@@ -61,6 +65,17 @@ class Call:
         self.session.resolve(self.sequence)
         self._look()
         self._end(self.operation.certain)
+        random = self.session.caller.random
+        if self.operation.certain and random.random() < STRAY:
+            self.session.world.after(random.uniform(0, 2), self._stray)
+
+    def _stray(self) -> None:
+        """A late copy: what is acknowledged runs no more (fault F144)."""
+        session, before = self.session, self._before
+        node = session.caller.pick()
+        if node is not None and not session.caller.callers.stopping:
+            self.doubts += 1
+            session.propose(node, self, before, lambda answer: self._told(answer, 0, before))
 
     def _look(self) -> None:
         if self.ended and not self.doubts and not self.operation.certain and not self.refused:

@@ -67,10 +67,11 @@ class Nemesis:
     def start(self) -> None:
         """Begin to break things, and let clients propose."""
         options, churn = self.cluster.options, self._churn
+        share = 2 if self.cluster.callers.callers else 1  # callers propose and read, too
         for interval, action in (
             (options.fault_interval, self._break_something),
-            (options.proposal_interval, self._propose),
-            (options.read_interval, self._read),
+            (share * options.proposal_interval, self._propose),
+            (share * options.read_interval, self._read),
             (options.snapshot_interval, self._take_snapshot),
             (BETWEEN_STRAGGLERS if options.snapshot_interval else 0, self._leave_behind),
             (options.churn_interval, churn.change),
