@@ -102,6 +102,8 @@ def _forget(cluster: Cluster, lost: SimulatedNode) -> None:
 
 
 def _let_back(cluster: Cluster, lost: SimulatedNode) -> None:
+    if cluster.network.calm:
+        return  # what is blocked now stays so
     cluster.world.note(lost.id, "is let back")
     for a, b in list(cluster.network.blocked):
         if lost.id in (a, b):

@@ -80,6 +80,8 @@ class LeaderContracts:
                 sent.setdefault(message.to, []).append(message)
             elif isinstance(message, InstallSnapshot):
                 sent.setdefault(message.to, []).append(message)
+                if message.to in self._told:
+                    self._told[message.to].prev = -1  # no append before it is a probe any more
             elif isinstance(message, Heartbeat):
                 self._check_heartbeat(state, leader, message)
         if leader is before.role and self._events and len(self._events) == 1:
