@@ -161,7 +161,7 @@ class Churn:
         members = [member.id for member in now.members] or NAMES[:1]
         a_member = draw.choice(members)
         kind = draw.choice(("add", "add", "remove", "replace", "swap", "demote", "promote", "update", "nobody"))
-        if self.world.chance(0.15):
+        if self.world.chance(0.25):
             kind = draw.choice(("impostor", "return"))
         if kind == "remove" and len(now.voters) < 3 and self.world.chance(0.8):
             kind = "add"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LONGEST_SYNC = 1.2
 """Seconds that a sync takes at most, on a disk that hardly works: it is done before anybody counts on the disk."""
 
+STANDING_STILL = 1e6
+"""A slowness from which on a disk does nothing any more; `newcomers` alone makes one so."""
+
 
 class Disk:
     """Writes are queued, several share a sync, and the news of it may come late. The owner hears of each write.
@@ -72,7 +75,9 @@ class Disk:
     def _start(self, persisted: Callable[[int], None]) -> None:
         self._syncing = True
         count = self.world.random.randint(1, len(self._queue))
-        delay = min(LONGEST_SYNC, self.options.sync_time * self.slowness * self.world.random.uniform(0.3, 2))
+        delay = self.options.sync_time * self.slowness * self.world.random.uniform(0.3, 2)
+        if self.slowness < STANDING_STILL:
+            delay = min(LONGEST_SYNC, delay)
         life = self._life
         self.world.after(delay, lambda: self._synced(count, life, persisted))
 

@@ -12,6 +12,7 @@ from rafty_core.membership import PATIENCE
 from rafty_core.roles import Leader
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.nemesis import Nemesis
+from rafty_core.simulation.newcomers import Newcomers
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
 
@@ -41,6 +42,7 @@ class Liveness:
         self.world.run_until(self.world.time + SETTLING)
         self._expect_leader()
         self._expect_rest()
+        self._expect_newcomers()
         self._expect_writes()
         self._expect_reads()
         self._expect_callers()
@@ -129,6 +131,17 @@ class Liveness:
         self.core = [node for node in self.core if node.id in members]
         found = self.world.run_while(lambda: self._leader() is None, 10 * self.cluster.options.silence * SLOWEST)
         self._expect(found, "I25", "no leader after the last change of membership")
+
+    def _expect_newcomers(self) -> None:
+        """Who can join does, and who cannot is given up, in time."""
+        leader, newcomers = self._leader(), Newcomers(self.cluster)
+        if not self.cluster.options.churn_interval or leader is None or not self.world.chance(0.5):
+            return
+        newcomers.ask(leader)
+        found = self.world.run_while(lambda: newcomers.undecided, GIVING_UP)
+        self._expect(found, "I25", "a change that brings nodes in is not answered")
+        self.core.extend(newcomers.end())
+        self._expect_rest()
 
     def _expect_writes(self) -> None:
         """A new write of every node is answered, that of the leader by its result, and is applied on all the core."""
