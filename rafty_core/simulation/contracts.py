@@ -168,10 +168,10 @@ class Contracts:
             if isinstance(event, PreVoteResponse) and event.vote_granted and event.requested_term == before.term + 1
         }
         self._pre_votes |= granted
-        if state.vote == self.id and state.term > before.term and not asked_to:
-            if not is_quorum(state.configuration, [self.id, *self._pre_votes]):
-                text = f"begins term {state.term} with pre-votes of {sorted(self._pre_votes)}"
-                raise InvariantViolation("I15", f"{self.id} {text} (F18)")
+        begins = state.vote == self.id and state.term > before.term and not asked_to
+        if begins and not is_quorum(state.configuration, [self.id, *self._pre_votes]):
+            text = f"begins term {state.term} with pre-votes of {sorted(self._pre_votes)}"
+            raise InvariantViolation("I15", f"{self.id} {text} (F18)")
         if isinstance(role, PreCandidate | Candidate) and role is not before.role:
             self._pre_votes = granted  # perhaps to the question that was asked in the midst of this step
             _demand(
