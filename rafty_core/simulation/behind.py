@@ -96,6 +96,8 @@ def _go_on(cluster: Cluster, lost: SimulatedNode) -> None:
 
 def _forget(cluster: Cluster, lost: SimulatedNode) -> None:
     """The leader forgets its log, or all do; if others have theirs, the next leader needs no snapshot."""
+    if cluster.network.calm:
+        return
     for node in cluster.leaders if cluster.world.chance(0.5) else cluster.live:
         if node is not lost and node.raft is not None:
             node.snapshots.take(node.raft, everything=True)
