@@ -69,6 +69,7 @@ class ReadContracts:
         self._sequence = self._seen = self._applied = 0
         self._numbers: dict[Any, int] = {}  # of the open reads, in the order in which they came
         self._forget_term(state)
+        self._stepped = state_of(raft).now
 
     def _forget_term(self, state: State) -> None:
         self._term, self._round, self._since = state.term, 0, state.now
@@ -88,6 +89,9 @@ class ReadContracts:
         self._most = self._count() + sum(isinstance(event, Read | ReadIndexRequest) for event in events)
         if state.term != self._term or not isinstance(state.role, Leader) or not isinstance(before.role, Leader):
             self._forget_term(state)
+        if before.now > self._stepped + state.config.heartbeat_interval + SLACK:
+            self._since = before.now  # it was stopped for a while, and begins rounds again from here on
+        self._stepped = before.now
         replies = self._take(before, state, events)
         if isinstance(state.role, Leader):
             self._note_rounds(state, output)
