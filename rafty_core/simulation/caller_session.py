@@ -32,7 +32,7 @@ class Call:
     def __init__(self, session: "CallerSession", sequence: int, operation: Operation) -> None:
         self.session, self.sequence, self.operation = session, sequence, operation
         self.doubts = self.tries = 0
-        self._before = session.acknowledged  # as its first copy says
+        self._before: int = session.acknowledged  # as its first copy says
         self.ended = self.refused = False
         self.until = session.world.time + session.caller.random.uniform(0.5, LONGEST_CALL)
         self._end = session.caller.begun()

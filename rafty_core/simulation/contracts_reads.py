@@ -69,7 +69,7 @@ class ReadContracts:
         self._sequence = self._seen = self._applied = 0
         self._numbers: dict[Any, int] = {}  # of the open reads, in the order in which they came
         self._forget_term(state)
-        self._stepped = state_of(raft).now
+        self._stepped = state.now
 
     def _forget_term(self, state: State) -> None:
         self._term, self._round, self._since = state.term, 0, state.now
