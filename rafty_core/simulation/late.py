@@ -84,9 +84,13 @@ class Late:
         if self.world.chance(0.5):
             for leader in self.cluster.leaders:
                 keep_only(self.cluster, leader, [])
-            self.world.after(self.world.random.uniform(0.8, 1.5), self.cluster.network.blocked.clear)
+            self.world.after(self.world.random.uniform(0.8, 1.5), self._heal)
         for _ in range(3):
             self.world.after(self.world.random.uniform(0, 2.5), lambda: self._press_to_lead(node))
+
+    def _heal(self) -> None:
+        if not self.cluster.network.calm:  # who is cut off after the faults stays so
+            self.cluster.network.blocked.clear()
 
     def _let_go(self, node: SimulatedNode) -> None:
         self._held.pop(node.id, None)
