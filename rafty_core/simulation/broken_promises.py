@@ -75,4 +75,9 @@ def starve(cluster: Cluster, leader: SimulatedNode) -> None:
     cluster.world.note(leader.id, "sends nothing more to", starved)
     for voter in starved:
         cluster.network.hold(AppendEntries, voter, 1.5)
-    cluster.world.after(draw.choice((0.1, 0.3)), lambda: keep_only(cluster, leader, starved))
+
+    def fall_silent() -> None:
+        if not cluster.network.calm:
+            keep_only(cluster, leader, starved)
+
+    cluster.world.after(draw.choice((0.1, 0.3)), fall_silent)

@@ -141,7 +141,7 @@ class CallerSession:
         self.world: World = caller.world
         self.number: int | None = None
         self.gone = False
-        self.acknowledged = 0
+        self.acknowledged: int = 0
         """All calls up to this one are answered, or given up."""
         self._last = 0
         self._resolved: set[int] = set()

@@ -24,6 +24,8 @@ STRIKES: Mapping[str, tuple[str, ...]] = {
     "succession": ("partitions",),
     "contest": ("partitions", "elections"),
     "lagging_disk": ("pauses",),
+    "overtaken": ("partitions", "pauses"),
+    "leave_behind": ("partitions", "snapshots"),
 }
 """The faults that the nemesis may choose from every now and then, and the kinds that each belongs to."""
 

@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -29,26 +29,22 @@ from tests.mutants.survivors import SURVIVORS
 
 TABLE = PATCHES / "RESULTS.md"
 MOST_SEEDS = 2000
-HUNTERS = {
-    "rafty_core/": "tests.simulation.hunt",
-    "rafty_transports/storage/": "tests.simulation.storage.hunt",
-}
-"""By the start of the paths that a patch changes: what hunts for it."""
+HUNTERS: Mapping[str, Sequence[str]] = {"rafty_core/": (), "rafty_transports/storage/": ("--store",)}
+"""By the start of the paths that a patch changes: how it is hunted for."""
 
 
 class Result(NamedTuple):
     """What the simulation found of one mutant: `seed` is None for a survivor, after so many `runs`."""
 
     mutant: str
-    hunter: str
     seed: int | None
     number: str
     text: str
     runs: int
 
 
-def hunter_of(patch: Path) -> str | None:
-    """What hunts for this mutant; None if the simulation does not run what it changes."""
+def hunter_of(patch: Path) -> Sequence[str] | None:
+    """How this mutant is hunted for; None if the simulation does not run what it changes."""
     targets = [line[6:] for line in patch.read_text().splitlines() if line.startswith("+++ b/")]
     for start, hunter in HUNTERS.items():
         if any(target.startswith(start) for target in targets):
@@ -67,16 +63,25 @@ def hunt(patch: Path, seconds: float) -> Result:
         environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent), "PYTHONHASHSEED": "0"}
         environment.pop("PYTHONPATH", None)
         subprocess.run(["git", "apply", str(patch)], cwd=tree, env=environment, check=True)
-        command = [sys.executable, "-m", hunter, "--seeds", f"0:{MOST_SEEDS}", "--seconds", str(seconds)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.simulation.hunt",
+            "--seeds",
+            f"0:{MOST_SEEDS}",
+            "--seconds",
+            str(seconds),
+        ]
+        command += hunter
         ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:  # the patch does not even let a cluster be made
-        return Result(patch.stem, hunter, 0, "-", (ended.stderr.strip().splitlines() or ["?"])[-1], 1)
+    if ended.returncode != 0:
+        raise ValueError(f"{patch.stem} does not let anything be run: {ended.stderr.strip()[-300:]}")
     found = json.loads(ended.stdout.splitlines()[-1])
     if "seed" not in found:
-        return Result(patch.stem, hunter, None, "", "", found["runs"])
+        return Result(patch.stem, None, "", "", found["runs"])
     if found["mistake"]:
         raise ValueError(f"{patch.stem} brings no fault back, it is a mistake: {found['number']} {found['text']}")
-    return Result(patch.stem, hunter, found["seed"], found["number"], found["text"], found["seed"] + 1)
+    return Result(patch.stem, found["seed"], found["number"], found["text"], found["seed"] + 1)
 
 
 def summary(results: Sequence[Result]) -> str:

@@ -20,10 +20,9 @@ def test_planted_fault_becomes_a_short_story(tmp_path: Path, monkeypatch: pytest
     failure = planted(monkeypatch)
     shrunk = shrink(failure.options, failure.number, runs=120)
     assert shrunk.before.strikes == len(failure.strikes) > 10
-    assert shrunk.after.strikes <= 5
+    assert shrunk.after.strikes < shrunk.before.strikes / 2
     assert shrunk.after.nodes <= shrunk.before.nodes == 3
     assert shrunk.after.events < shrunk.before.events
-    assert shrunk.after.seconds < shrunk.before.seconds
     shrunk.failure.save(tmp_path / "short.json")
     recipe = load(tmp_path / "short.json")
     with pytest.raises(SimulationFailure) as caught:

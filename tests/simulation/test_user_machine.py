@@ -15,7 +15,6 @@ from rafty_core import Sessions
 from rafty_core.simulation import Faults, Options, Simulation, SimulationFailure
 from rafty_core.simulation.faults import AT_POINTS, STRIKES, SWITCHES
 from rafty_core.simulation.nemesis import Nemesis
-from rafty_core.simulation.stories import Stories
 
 
 class Counter:
@@ -162,10 +161,6 @@ def test_options_that_make_no_sense() -> None:
         assert text in str(caught.value)
 
 
-def _is_there(fault: str) -> bool:
-    return fault == "late" or any(hasattr(where, name) for where in (Nemesis, Stories) for name in (fault, f"_{fault}"))
-
-
 def test_faults_that_are_left_out() -> None:
     with pytest.raises(ValueError, match="there is no kind of fault 'crash'; there are crashes, partitions"):
         Faults.only("crash")
@@ -176,7 +171,19 @@ def test_faults_that_are_left_out() -> None:
     crashes = Simulation(seed=3, faults=Faults.only("crashes")).options
     assert crashes.kinds == {"crash", "crash_all", "crash_one", "crash_soon"}
     assert crashes.fault_interval == Options.draw(3, 3).fault_interval
-    assert {name for name in [*STRIKES, *AT_POINTS] if not _is_there(name)} == set()
+
+
+def test_every_fault_is_of_some_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered: set[str] = set()
+    choose = Nemesis._choose
+
+    def watched(self: Nemesis, kinds: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
+        offered.update(getattr(kind, "__name__", "").strip("_") for kind in kinds)
+        return choose(self, kinds)
+
+    monkeypatch.setattr(Nemesis, "_choose", watched)
+    Simulation(seed=5, seconds=5, fault_interval=0.2, striking=1).run()
+    assert offered == ({*STRIKES, *AT_POINTS} - {"late"}) | {"press"}
 
 
 @pytest.mark.parametrize("kind", ["crashes", "partitions", "pauses", "messages", "elections"])
