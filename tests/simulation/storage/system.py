@@ -201,14 +201,15 @@ class SimulatedOs:
 class SimulatedFcntl:
     """What the store uses of `fcntl`."""
 
-    LOCK_EX = LOCK_NB = 0
+    LOCK_SH, LOCK_EX, LOCK_NB = 1, 2, 4
 
     @staticmethod
     def flock(handle: Handle, how: int) -> None:
         file = handle.file()
         if isinstance(file.owner, Handle) and file.owner.is_alive:
             raise BlockingIOError(errno.EAGAIN, "locked", handle.name)
-        file.owner = handle
+        if how & SimulatedFcntl.LOCK_EX:
+            file.owner = handle
 
 
 class SimulatedShutil:
