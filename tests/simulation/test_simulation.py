@@ -62,10 +62,10 @@ def _always(*_: object) -> bool:
     ("where", "name", "numbers"),
     [
         (election, "_vote_is_durable", {"I9"}),
-        (election, "_may_vote_for", {"I6", "I8"}),
-        (Log, "is_up_to_date", {"I4"}),
+        (election, "_may_vote_for", {"I6", "I8", "I15"}),
+        (Log, "is_up_to_date", {"I4", "I15"}),
         (Window, "admit", {"I18"}),
-        (quorum, "majority", {"I1", "I4", "I5", "I10"}),
+        (quorum, "majority", {"I1", "I4", "I5", "I10", "I15"}),
     ],
 )
 def test_simulation_catches_a_broken_rule(
