@@ -59,6 +59,8 @@ def _committed(state: State, world: World) -> int:
     log = state.log
     if log.commit == 0:
         return 0
+    if 0 < log.base_index < state.snapshot.index and world.chance(0.5):
+        return world.random.randint(log.base_index, state.snapshot.index - 1)  # both in the snapshot and here
     return world.random.choice((log.commit, max(log.base_index, 1), world.random.randint(log.base_index, log.commit)))
 
 
@@ -140,6 +142,8 @@ FOR_A_FOLLOWER: Sequence[Forger] = (
     _second_leader,
     _early_commit,
     _another_prev,
+    _another_prev,
+    _another_entry,
     _another_entry,
     _another_base,
     _another_snapshot,

@@ -164,6 +164,7 @@ class Nemesis:
             self._stories.overtaken,
             self._stories.contest,
             self._stories.lagging_disk,
+            self._stories.lagging_disk,
             *(self._leave_behind,) * 3,
         )
         kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))

@@ -101,7 +101,7 @@ class Options:
             delaying=draw.choice((0, 0.02, 0.1)),
             replaying=draw.choice((0, 0.02, 0.1)),
             encoding=draw.choice((0, 0.5, 1)),
-            corrupting=draw.choice((0, 0, 0.02)),
+            corrupting=draw.choice((0, 0.02, 0.05)),
             reporting=draw.choice((0, 0.5, 1)),
             gathering=draw.choice((0, 0.5, 1)),
             fault_interval=draw.choice((0.2, 0.7, 1.5, 3.0)),

@@ -106,10 +106,10 @@ class Stories:
             return
         leader = self.world.random.choice(leaders)
         followers = [node for node in self.cluster.live if node is not leader]
-        node = self.world.random.choice(followers) if followers and self.world.chance(0.5) else leader
+        node = self.world.random.choice(followers) if followers and self.world.chance(0.4) else leader
         node.disk.slowness = STALLED
-        for number in range(8):
-            self._later(0.05 * number, 0.05 * number + 0.02, lambda: self._propose(leader, 1))
+        for number in range(10):
+            self._later(0.04 * number, 0.04 * number + 0.02, lambda: self._propose(leader, 2))
         if node is leader:
             self._later(0.2, 0.5, lambda: self._speed_up(node))
             return
