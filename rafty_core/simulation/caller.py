@@ -37,6 +37,7 @@ class Caller:
         self.patience = self.random.uniform(0.3, 1.5)
         self.width = self.random.choice((1, 1, 3))
         """How many calls it has under way at the same time, at most."""
+        self._pace = self.options.caller_interval * self.random.choice((1, 1, 8))
         self._session: CallerSession | None = None
         self._node = ""
         self._under_way = self._count = 0
@@ -54,7 +55,7 @@ class Caller:
         """Think, and go on then."""
         if not self._resting:
             self._resting, self._rests = True, self._rests + 1
-            seconds += self.random.expovariate(1 / self.options.caller_interval)
+            seconds += self.random.expovariate(1 / self._pace)
             number = self._rests
             self.world.after(seconds, lambda: self._go_on() if number == self._rests else None)
 

@@ -6,7 +6,7 @@ Law: *each copy of a call is answered with the answer of the one that ran, or sa
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rafty_core import NotApplied, ProposalAnswer, sessions
+from rafty_core import NotApplied, OutcomeUnknown, ProposalAnswer, sessions
 from rafty_core.invariants import InvariantViolation
 from rafty_core.output import Answer
 from rafty_core.simulation.linearizability import UNKNOWN, Operation
@@ -197,10 +197,13 @@ class CallerSession:
                 call.operation.returned = self.caller.callers.tick()
 
     def _open(self, node: "SimulatedNode") -> None:
-        end = self.caller.begun()
+        end, expiry = self.caller.begun(), self.caller.callers.expiry
+        began = expiry.opening()
 
         def then(answer: Answer | None) -> None:
             opened = None
+            if isinstance(answer, ProposalAnswer) and not isinstance(answer.error, OutcomeUnknown):
+                expiry.opened(began)
             if isinstance(answer, ProposalAnswer) and answer.error is None:
                 opened = sessions.decode_opened(answer.results[0])
             if opened is not None and not self.gone:

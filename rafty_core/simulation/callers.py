@@ -41,7 +41,7 @@ class Callers:
         self._open: dict[object, tuple[str, Then]] = {}
         self._time = self._next = 0
         self._values: dict[str, list[tuple[int, bytes]]] = {key: [(0, b"")] for key in KEYS}
-        self._expiry = ExpiryWatch(cluster)
+        self.expiry = ExpiryWatch(cluster)
         self.callers = [Caller(self, f"c{number}") for number in range(1, count + 1)]
 
     def tick(self) -> int:
@@ -61,7 +61,7 @@ class Callers:
         self._next += 1
         token = f"session{self._next}"
         self._open[token] = (node.id, then or (lambda answer: None))
-        self._expiry.sent(operation)
+        self.expiry.sent(operation)
         node.receive(Propose(token, (operation,)))
 
     def write(self, node: "SimulatedNode", content: bytes, then: Then) -> None:
@@ -100,7 +100,7 @@ class Callers:
             value = registers.value(key)
             if value != values[-1][1]:
                 values.append((index, value))
-        self._expiry.see(entry[1:], machine)
+        self.expiry.see(index, entry[1:], machine)
 
     def value_at(self, node: "SimulatedNode", key: str) -> bytes:
         """What a reader sees at this node now. Raises if that is not what the log says."""

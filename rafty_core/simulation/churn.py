@@ -37,14 +37,14 @@ class Churn:
         if self.world.chance(0.3):
             self.world.after(self.world.random.uniform(0, 0.3), self._kill_leader)
 
-    def change_at(self, node: SimulatedNode) -> None:
-        """Ask this node for some change."""
+    def change_at(self, node: SimulatedNode, force: float = 0.4) -> None:
+        """Ask this node for some change; `force` is how often it is forced."""
         if node.raft is None:
             return
         draw, state = self.world.random, state_of(node.raft)
         changes = self._some_changes(state.configuration)
         if changes:
-            options: dict[str, object] = {"force": self.world.chance(0.4)}
+            options: dict[str, object] = {"force": self.world.chance(force)}
             if self.world.chance(0.3):
                 options["based_on"] = state.log.configurations.index if self.world.chance(0.7) else draw.randint(1, 9)
             if self.cluster.options.lease and self.world.chance(0.3):
@@ -112,7 +112,7 @@ class Churn:
                 cluster.network.blocked[leader.id, other] = cluster.network.blocked[other, leader.id] = None
         for _ in range(self.world.random.randint(2, 6)):
             self._propose(leader)
-        self._later(0.05, lambda: self.change_at(leader))
+        self._later(0.05, lambda: self.change_at(leader, 1.0))
 
         def press() -> None:
             for other in cluster.leaders:

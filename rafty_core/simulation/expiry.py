@@ -11,7 +11,7 @@ from struct import unpack_from
 from typing import TYPE_CHECKING
 
 from rafty_core.invariants import InvariantViolation
-from rafty_core.sessions import CALL, CLOCK, TOUCH, Sessions
+from rafty_core.sessions import CALL, CLOCK, OPEN, TOUCH, Sessions
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -23,18 +23,30 @@ class ExpiryWatch:
     def __init__(self, cluster: "Cluster") -> None:
         self.cluster = cluster
         self._sent: dict[bytes, float] = {}  # when an operation was first sent
+        self._openings: list[float] = []  # when those were sent of which nobody knows what becomes of them
         self._used: dict[int, tuple[float, float]] = {}  # when the last use of a session began; how late clocks were
 
     def sent(self, operation: bytes) -> None:
         """This operation is on its way, perhaps not for the first time."""
         self._sent.setdefault(operation, self.cluster.world.time)
 
-    def see(self, command: bytes, machine: object) -> None:
+    def opening(self) -> float:
+        """A session is to be opened; one opening is like another. Tell `opened` of this time when it is decided."""
+        self._openings.append(self.cluster.world.time)
+        return self.cluster.world.time
+
+    def opened(self, time: float) -> None:
+        """The opening that was sent then has opened a session, or never will."""
+        self._openings.remove(time)
+
+    def see(self, index: int, command: bytes, machine: object) -> None:
         """This command was just applied to the reference."""
         if not isinstance(machine, Sessions):
             return
         kind, now = command[:3], self.cluster.world.time
         known = machine._table.sessions
+        if kind == OPEN and index in known:
+            self._used[index] = (min(self._openings, default=now), 0.0)
         if kind in (CALL, TOUCH):
             (session,) = unpack_from(">Q", command, 3)
             if session in known:

@@ -45,6 +45,7 @@ class Liveness:
         self._expect_newcomers()
         self._expect_writes()
         self._expect_reads()
+        self._lose_a_wish()
         self._expect_callers()
         self._expect_answers()
         self._expect_agreement()
@@ -135,7 +136,7 @@ class Liveness:
     def _expect_newcomers(self) -> None:
         """Who can join does, and who cannot is given up, in time."""
         leader, newcomers = self._leader(), Newcomers(self.cluster)
-        if not self.cluster.options.churn_interval or leader is None or not self.world.chance(0.5):
+        if not self.cluster.options.churn_interval or leader is None or not self.world.chance(0.7):
             return
         newcomers.ask(leader)
         found = self.world.run_while(lambda: newcomers.undecided, GIVING_UP)
@@ -159,6 +160,23 @@ class Liveness:
             return any(node.raft is None or node.raft.applied_index < goal for node in self.core)
 
         self._expect(self.world.run_while(waiting, 30), "I25", "a new write is not committed and applied by all")
+
+    def _lose_a_wish(self) -> None:
+        """The one who is told to campaign does not hear it in time; the leader leads on, and serves reads (F138)."""
+        leader, cluster = self._leader(), self.cluster
+        others = [node.id for node in self.core if node is not leader]
+        if leader is None or leader.raft is None or not others or not self.world.chance(0.7):
+            return
+        way = leader.id, self.world.random.choice(others)
+        if way in cluster.network.blocked:
+            return
+        cluster.network.blocked[way] = None
+        cluster.calls.transfer(leader, way[1], 0.1)
+        self.world.run_until(self.world.time + 0.2)
+        cluster.calls.read(leader, "lease")
+        self.world.run_until(self.world.time + 0.05)
+        del cluster.network.blocked[way]
+        self._expect_leader()
 
     def _expect_reads(self) -> None:
         """Every node serves a read, whether the leader's lease may be used or not."""

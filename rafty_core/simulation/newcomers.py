@@ -21,8 +21,9 @@ SLOW = ((0.0, 0.8), (9.0, NORMAL))
 LAGGING, LATE = ((0.0, NORMAL), (0.7, 3.0), (4.5, NORMAL)), ((2.6, NORMAL),)
 
 FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
-    ((),),
     (((0.0, STANDING),),),
+    ((),),
+    ((),),
     (SLOW,),
     (SLOW, ((0.0, NORMAL),)),
     (LAGGING, LATE),
@@ -51,7 +52,7 @@ class Newcomers:
         taken = {member.id for member in now.members}
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
-        if fates is FATES[1] and state_of(leader.raft).log.base_index > 0:
+        if fates is FATES[0] and state_of(leader.raft).log.base_index > 0:
             return  # whoever is to install a snapshot is waited for, though its disk stands still
         changes = []
         for name, fate in zip(free, fates, strict=False):

@@ -131,7 +131,7 @@ class Options:
             quiet=draw.choice((4, 4, 4, 20)),
             application=draw.choice(("none", "none", "none", "registers", "sessions", "sessions")),
             callers=draw.randint(2, 4),
-            caller_interval=draw.choice((0.1, 0.3)),
+            caller_interval=draw.choice((0.05, 0.2)),
             session_expiry=draw.choice((1.5, 4.0, 30.0)),
             max_sessions=draw.choice((4, 1000)),
             max_kept_answers=draw.choice((2, 3, 1000)),
