@@ -6,14 +6,11 @@ refuses.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rafty_core import Campaign, Change, Configuration, Member, TimeoutNow
 from rafty_core.invariants import state_of
+from rafty_core.simulation.hand import Hand
 from rafty_core.simulation.node import SimulatedNode
-
-if TYPE_CHECKING:
-    from rafty_core.simulation.nemesis import Nemesis
 
 NAMES = [f"n{number}" for number in range(1, 8)]
 """Who may ever be a member: small enough that all sets of them can be looked at."""
@@ -22,9 +19,9 @@ NAMES = [f"n{number}" for number in range(1, 8)]
 class Churn:
     """Asks for changes that make sense, and for some that do not."""
 
-    def __init__(self, nemesis: "Nemesis") -> None:
-        self.nemesis = nemesis
-        self.cluster, self.world = nemesis.cluster, nemesis.cluster.world
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
+        self.cluster, self.world = hand.cluster, hand.world
         self._asked = 0
 
     def change(self) -> None:
@@ -76,7 +73,7 @@ class Churn:
             self._later(draw.uniform(0.21, late + 0.2), lambda: self.cluster.calls.read(leader, "lease"))
         if self.world.chance(0.4):
             self.cluster.network.hold(TimeoutNow, leader.id, draw.uniform(0.5, 2.5))
-            self._later(0.21, lambda: self.nemesis.crash_one(leader))
+            self._later(0.21, lambda: self.hand.crash_one(leader))
 
     def part_halves(self, node: SimulatedNode) -> None:
         """While the configuration is joint, only the one half of it is reached, or most of both halves together."""
@@ -135,19 +132,19 @@ class Churn:
 
     def _later(self, delay: float, action: Callable[[], object]) -> None:
         def act() -> None:
-            if not self.nemesis.stopped:
+            if not self.hand.stopped:
                 action()
 
         self.world.after(delay, act)
 
     def _again(self) -> None:
-        if not self.nemesis.stopped:
+        if not self.hand.stopped:
             self.change()
 
     def _kill_leader(self) -> None:
         leaders = self.cluster.leaders
-        if leaders and not self.nemesis.stopped:
-            self.nemesis.crash_one(self.world.random.choice(leaders))
+        if leaders and not self.hand.stopped:
+            self.hand.crash_one(self.world.random.choice(leaders))
 
     def _somebody(self) -> SimulatedNode | None:
         """A leader, most often."""
@@ -215,7 +212,7 @@ class Churn:
         return self._made(kind, name, joining.incarnation)
 
     def _start(self, node: SimulatedNode) -> None:
-        if node.raft is None and not node.gone and not self.nemesis.stopped:
+        if node.raft is None and not node.gone and not self.hand.stopped:
             node.start()
 
 

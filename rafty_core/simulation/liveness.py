@@ -88,7 +88,7 @@ class Liveness:
                 if fate == "dead":
                     node.crash()
                 else:
-                    self.nemesis.isolate(node, deaf=fate != "mute", mute=fate != "deaf")
+                    self.nemesis.hand.isolate(node, deaf=fate != "mute", mute=fate != "deaf")
 
     def _leader(self) -> SimulatedNode | None:
         """The one of the core that leads, if all of the core that it calls members know it."""

@@ -11,25 +11,17 @@ from itertools import count
 from typing import TypeVar
 from zlib import crc32
 
-from rafty_core import Campaign, PreVote, RequestVote
-from rafty_core.invariants import state_of
-from rafty_core.messages import (
-    MESSAGE_TYPES,
-    AppendEntriesResponse,
-    ForwardedProposal,
-    ForwardedProposalResponse,
-    HeartbeatResponse,
-    ReadIndexRequest,
-    ReadIndexResponse,
-)
+from rafty_core import Campaign
 from rafty_core.simulation.behind import late_appends, leave_behind, leave_behind_twice
 from rafty_core.simulation.broken_promises import forget_promise, keep_one_half, starve
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.hand import Hand
 from rafty_core.simulation.late import LATE, Late
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.points import POINTS
 from rafty_core.simulation.stories import LONGEST_LOG, Stories
+from rafty_core.simulation.strikes import Strikes
 
 MOST_STRIKES_AT_POINTS = 40
 """So many strikes at named points a run has at most: a cluster must also get on."""
@@ -52,14 +44,16 @@ class Nemesis:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.world = cluster.world
-        self.stopped = False
+        self.hand = Hand(cluster)
         self.struck: list[str] = []
         """The names of all strikes so far: what went wrong, what a client or an administrator did."""
         focus = random.Random(f"focus {cluster.options.seed}")
-        self._churn = Churn(self)
+        self._churn = Churn(self.hand)
+        self._strikes = Strikes(self.hand, self._churn)
         self._focus = {point for point in POINTS if focus.random() < 0.3}
         self._reached: Counter[tuple[str, str]] = Counter()
-        self._stories = Stories(cluster, self.isolate, self._heal, self._undo_later)
+        self._stories = Stories(self.hand)
+        self.hand.busy = lambda: self._stories.going_on
         self._late = Late(cluster, self._strike)
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
@@ -82,7 +76,7 @@ class Nemesis:
 
     def repair(self) -> None:
         """Undo every fault: all nodes run at full speed, and all of them reach each other."""
-        self.stopped = True
+        self.hand.stopped = True
         network = self.cluster.network
         network.blocked.clear()
         network.calm = True
@@ -96,15 +90,6 @@ class Nemesis:
             elif node.paused:
                 node.pause(False)
 
-    def isolate(self, node: SimulatedNode, *, deaf: bool, mute: bool) -> None:
-        """Cut what this node hears, or what it says, or both."""
-        self.world.note(node.id, "is cut off", ("deaf", deaf, "mute", mute))
-        for other in self.cluster.nodes:
-            if deaf:
-                self.cluster.network.blocked[other, node.id] = None
-            if mute:
-                self.cluster.network.blocked[node.id, other] = None
-
     # ---------------------------------------------------------------- rhythm
 
     def _again(self, interval: float, action: Callable[[], None]) -> None:
@@ -113,7 +98,7 @@ class Nemesis:
         numbers = count(1)
 
         def act() -> None:
-            if not self.stopped:
+            if not self.hand.stopped:
                 self._strike(f"{name} {next(numbers)}", action)
                 self.world.after(rhythm.expovariate(1 / interval), act)
 
@@ -133,10 +118,6 @@ class Nemesis:
             action()
         finally:
             self.world.random = others
-
-    def _undo_later(self, least: float, most: float, undo: Callable[[], None]) -> None:
-        """`repair` has undone everything already when the faults are over."""
-        self.world.after(self.world.random.uniform(least, most), lambda: None if self.stopped else undo())
 
     def _propose(self) -> None:
         node = self.world.random.choice(self.cluster.there)
@@ -187,7 +168,7 @@ class Nemesis:
 
     def _strike_at(self, node: SimulatedNode, point: str) -> None:
         """A step of this node has just reached a named point, and nothing of it has left yet."""
-        if self.stopped:
+        if self.hand.stopped:
             return
         self._reached[node.id, point] += 1
         name = f"{node.id} {point} {self._reached[node.id, point]}"
@@ -219,146 +200,10 @@ class Nemesis:
 
     def _strike_node(self, node: SimulatedNode, point: str) -> None:
         """Strike it down at once, a moment later, or leave it alive and cut off, or do to it what a client might."""
-        kinds: Sequence[Callable[[SimulatedNode], None]] = (
-            self.crash_one,
-            self._crash_soon,
-            self._crash_soon,
-            self._cut_off,
-            self._cut_off,
-            self._divide_from,
-            self._freeze,
-            self._press,
-            self._hand_over,
-            self._change_something,
-            self._let_other_campaign,
-            self._snapshot_here,
-            self._repeat_to,
-            self._stall_disk,
-            self._hold_back,
-            self._bounce,
-            self._relive,
-            self._ask_as_stranger,
-        )
-        kind = self._choose(kinds)
+        kind = self._choose(self._strikes.kinds)
         if kind is not None:
             self.world.note(node.id, f"is struck as it {point}:", _name(kind).replace("_", " "))
             kind(node)
-
-    def _crash_soon(self, node: SimulatedNode) -> None:
-        """What left with this step is on its way, what it writes may be on the disk or not."""
-        delay = self.world.random.choice((0.0, 0.0, 0.001, 0.02)) * self.world.random.uniform(0.5, 1.5)
-        self.world.after(delay, lambda: None if self.stopped else self.crash_one(node))
-
-    def _cut_off(self, node: SimulatedNode) -> None:
-        both = self.world.chance(0.5)
-        deaf = both or self.world.chance(0.5)
-        self.isolate(node, deaf=deaf, mute=both or not deaf)
-        self._undo_later(0.3, 2.0, self._heal)
-
-    def _divide_from(self, node: SimulatedNode) -> None:
-        """It keeps one neighbour, in one direction or both."""
-        others = [other for other in self.cluster.nodes if other != node.id]
-        if not others:
-            return
-        friend = self.world.random.choice(others)
-        self.world.note(node.id, "is left with", friend)
-        for one in (node.id, friend):
-            for other in others:
-                if other not in (node.id, friend):
-                    self.cluster.network.blocked[one, other] = None
-                    if self.world.chance(0.7):
-                        self.cluster.network.blocked[other, one] = None
-        self._undo_later(0.3, 2.0, self._heal)
-
-    def _freeze(self, node: SimulatedNode) -> None:
-        if not node.paused:
-            node.pause(True)
-            self._undo_later(0.05, 1.5, lambda: node.pause(False) if node.paused else None)
-
-    def _press(self, node: SimulatedNode) -> None:
-        """Clients come to this node, all at once."""
-        for _ in range(self.world.random.randint(1, 6)):
-            if self.world.chance(0.5) and node.raft is not None and node.raft.status().last_index < LONGEST_LOG:
-                self.cluster.propose(node)
-            else:
-                self.cluster.calls.read(node, self.world.random.choice(("linearizable", "lease", "at_least")))
-
-    def _hand_over(self, node: SimulatedNode) -> None:
-        leaders = self.cluster.leaders
-        if leaders:
-            timeout = self.world.random.choice((0.0, 0.1))
-            self.cluster.calls.transfer(self.world.random.choice(leaders), node.id, timeout)
-
-    def _change_something(self, node: SimulatedNode) -> None:
-        if self.cluster.options.churn_interval:
-            self._churn.change()
-
-    def _let_other_campaign(self, node: SimulatedNode) -> None:
-        others = [other for other in self.cluster.live if other is not node]
-        if others:
-            self.world.random.choice(others).receive(Campaign())
-
-    def _snapshot_here(self, node: SimulatedNode) -> None:
-        if node.raft is not None and self.cluster.options.snapshot_interval:
-            node.snapshots.take(node.raft)
-
-    def _repeat_to(self, node: SimulatedNode) -> None:
-        """What was said to this node before is said again, now or in its next life."""
-        if self.world.chance(0.5):
-            self.crash_one(node)
-        self.cluster.network.repeat_to(node.id)
-
-    def _hold_back(self, node: SimulatedNode) -> None:
-        """Messages of one kind, from or to this node, take a while longer than all others."""
-        kind = self.world.random.choice(MESSAGE_TYPES)
-        self.cluster.network.hold(kind, node.id, self.world.random.uniform(0.1, 1.5))
-
-    def _bounce(self, node: SimulatedNode) -> None:
-        """Leadership goes from the leader to another and back, while something that was sent to it is on its way."""
-        leaders = self.cluster.leaders
-        others = [other.id for other in self.cluster.live if other not in leaders]
-        if not leaders or not others:
-            return
-        leader, other = self.world.random.choice(leaders), self.world.random.choice(others)
-        for kind in (ForwardedProposal, ReadIndexRequest, HeartbeatResponse, AppendEntriesResponse):
-            if self.world.chance(0.6):
-                self.cluster.network.hold(kind, leader.id, self.world.random.uniform(0.2, 0.8))
-        self.cluster.calls.transfer(leader, other, 0.0)
-        back = self.world.random.uniform(0.05, 0.4)
-
-        def go_back() -> None:
-            self.cluster.calls.transfer(self.cluster.nodes[other], leader.id, 0.0)
-
-        self._undo_later(back, back, go_back)
-
-    def _relive(self, node: SimulatedNode) -> None:
-        """It ends with open questions, and asks as many in its next life before the answers come (fault F140)."""
-        if node.raft is None:
-            return
-        longest = self.world.random.uniform(0.12, 0.4)
-        for kind in (ForwardedProposalResponse, ReadIndexResponse):
-            self.cluster.network.hold(kind, node.id, longest)
-        node.crash()
-        node.start()
-        for number in range(8):
-            self._undo_later(0.03 * number, 0.05 * number, lambda: self._press(node))
-
-    def _ask_as_stranger(self, node: SimulatedNode) -> None:
-        """Somebody whom this node's configuration does not name asks for its vote, as a newer one might (F141)."""
-        if node.raft is None:
-            return
-        picture = node.raft.status()
-        log = state_of(node.raft).log
-        index, term = picture.last_index, log.term(picture.last_index)
-        end = self.world.random.choice(((index, term), (index, term), (index + 5, max(0, term - 1)), (index - 1, term)))
-        if end[0] >= end[1]:
-            transfer = self.world.chance(0.5)
-            node.receive(PreVote("stranger", node.id, picture.term + 1, *end))
-            node.receive(RequestVote("stranger", node.id, picture.term + 1, *end, transfer))
-
-    def _stall_disk(self, node: SimulatedNode) -> None:
-        node.disk.slowness = 100.0
-        self._undo_later(0.3, 1.0, lambda: self._speed_up(node))
 
     # ---------------------------------------------------------------- faults
 
@@ -372,17 +217,17 @@ class Nemesis:
                     self.cluster.network.blocked[a, b] = None
                     if not one_way:
                         self.cluster.network.blocked[b, a] = None
-        self._undo_later(0.3, 2.5, self._heal)
+        self.hand.later(0.3, 2.5, self.hand.heal)
 
     def _cut_link(self) -> None:
         a, b = (self.world.random.choice(list(self.cluster.nodes)) for _ in range(2))
         self.world.note("network", "loses a link", (a, b))
         self.cluster.network.blocked[a, b] = None
-        self._undo_later(0.3, 4, self._heal)
+        self.hand.later(0.3, 4, self.hand.heal)
 
     def _isolate(self) -> None:
-        self.isolate(self._any_node(), deaf=self.world.chance(0.7), mute=self.world.chance(0.7))
-        self._undo_later(0.3, 2.5, self._heal)
+        self.hand.isolate(self._any_node(), deaf=self.world.chance(0.7), mute=self.world.chance(0.7))
+        self.hand.later(0.3, 2.5, self.hand.heal)
 
     def _strand_leader(self) -> None:
         """Leave a leader alone, or with one other node, and with more and more that is not committed."""
@@ -404,38 +249,23 @@ class Nemesis:
         for _ in range(self.world.random.randint(1, 6)):
             self.cluster.propose(leader)
         if self.world.chance(0.3):
-            self._undo_later(0.005, 0.1, lambda: self.crash_one(leader))
+            self.hand.later(0.005, 0.1, lambda: self.hand.crash_one(leader))
         if self.world.chance(0.3):
-            self._undo_later(0.3, 1.0, self.cluster.network.repeat_requests)
-        self._undo_later(0.5, 1.5, self._heal)
-
-    def _heal(self) -> None:
-        if self._stories.going_on:
-            return
-        self.world.note("network", "heals")
-        self.cluster.network.blocked.clear()
+            self.hand.later(0.3, 1.0, self.cluster.network.repeat_requests)
+        self.hand.later(0.5, 1.5, self.hand.heal)
 
     def _crash(self) -> None:
-        self.crash_one(self._any_node())
-
-    def crash_one(self, node: SimulatedNode) -> None:
-        """End the life of this node; another follows, sooner or later."""
-        if node.raft is not None:
-            if self.world.chance(0.3):
-                self.cluster.network.repeat_requests()
-            node.crash()
-            longest = self.world.random.choice((0.001, 0.3, 2))
-            self._undo_later(0.0, longest, lambda: node.start() if node.raft is None and not node.gone else None)
+        self.hand.crash_one(self._any_node())
 
     def _crash_all(self) -> None:
         for node in self.cluster.live:
-            self.crash_one(node)
+            self.hand.crash_one(node)
 
     def _pause(self) -> None:
         node = self._any_node()
         if node.raft is not None and not node.paused:
             node.pause(True)
-            self._undo_later(0.05, 2.0, lambda: node.pause(False) if node.paused else None)
+            self.hand.later(0.05, 2.0, lambda: node.pause(False) if node.paused else None)
 
     def _freeze_leader(self) -> None:
         """Stop a leader that has old answers in its inbox, let others lead, and let it go on with reads and nothing
@@ -453,21 +283,21 @@ class Nemesis:
                     self.cluster.calls.read(leader, self.world.random.choice(("linearizable", "lease")))
                 leader.pause(False)
 
-        self._undo_later(deaf_in, deaf_in, lambda: self.isolate(leader, deaf=True, mute=False))
-        self._undo_later(longest, longest, go_on)
-        self._undo_later(longest + 0.05, longest + 0.2, self._heal)
+        self.hand.later(deaf_in, deaf_in, lambda: self.hand.isolate(leader, deaf=True, mute=False))
+        self.hand.later(longest, longest, go_on)
+        self.hand.later(longest + 0.05, longest + 0.2, self.hand.heal)
 
     def _keep_one_half(self, leader: SimulatedNode) -> None:
         delay = self.world.random.choice((0.0, 0.0, 0.02))
-        self.world.after(delay, lambda: None if self.stopped else self._keep_one_half_now(leader))
+        self.world.after(delay, lambda: None if self.hand.stopped else self._keep_one_half_now(leader))
 
     def _keep_one_half_now(self, leader: SimulatedNode) -> None:
         if keep_one_half(self.cluster, leader):
-            self._undo_later(0.3, 1.5, self._heal)
+            self.hand.later(0.3, 1.5, self.hand.heal)
 
     def _starve(self, leader: SimulatedNode) -> None:
         starve(self.cluster, leader)
-        self._undo_later(1.2, 1.5, self._heal)
+        self.hand.later(1.2, 1.5, self.hand.heal)
 
     def _leave_behind(self) -> None:
         story = (leave_behind, leave_behind, leave_behind_twice, late_appends, late_appends)
@@ -475,24 +305,21 @@ class Nemesis:
 
     def _begin_story(self, story: Callable[[Cluster], bool], attempts: int) -> None:
         """Where nobody leads, the network heals first."""
-        if story(self.cluster) or attempts == 0 or self.stopped:
+        if story(self.cluster) or attempts == 0 or self.hand.stopped:
             return
         if not self.cluster.leaders:
-            self._heal()
+            self.hand.heal()
             self.world.after(0.8, lambda: self._begin_story(story, attempts - 1))
 
     def _forget_promise(self) -> None:
         if forget_promise(self.cluster, self._any_node()):
-            self._undo_later(0.7, 1.0, self._heal)
+            self.hand.later(0.7, 1.0, self.hand.heal)
 
     def _slow(self) -> None:
         node = self._any_node()
         node.disk.slowness = self.world.random.choice((1, 3, 10))
         node.slowness = self.world.random.choice((1, 5, 20))
-        self._undo_later(0.5, 4, lambda: self._speed_up(node))
-
-    def _speed_up(self, node: SimulatedNode) -> None:
-        node.disk.slowness = node.slowness = 1.0
+        self.hand.later(0.5, 4, lambda: self.hand.speed_up(node))
 
     def _campaign(self) -> None:
         node = self._any_node()

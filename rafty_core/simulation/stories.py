@@ -3,12 +3,9 @@
 Law: *each story is a strike like any other: it is drawn from the seed, and ends by itself.*
 """
 
-from collections.abc import Callable
-from typing import Protocol
-
 from rafty_core import Campaign
 from rafty_core.invariants import state_of
-from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.hand import Hand
 from rafty_core.simulation.node import SimulatedNode
 
 LONGEST_LOG = 300
@@ -18,26 +15,12 @@ STALLED = 100.0
 """How much slower a disk is that hardly works."""
 
 
-class Isolate(Protocol):
-    """Cuts what a node hears, or what it says, or both."""
-
-    def __call__(self, node: SimulatedNode, *, deaf: bool, mute: bool) -> None:
-        """Do so, until all is healed."""
-        ...
-
-
 class Stories:
-    """The stories that a nemesis may begin, with what it does: cut off a node, heal all, and do something later."""
+    """The stories that a nemesis may begin."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        isolate: Isolate,
-        heal: Callable[[], None],
-        later: Callable[[float, float, Callable[[], None]], None],
-    ) -> None:
-        self.cluster, self.world = cluster, cluster.world
-        self._isolate, self._heal, self._later = isolate, heal, later
+    def __init__(self, hand: Hand) -> None:
+        self.cluster, self.world = hand.cluster, hand.world
+        self._isolate, self._heal, self._later = hand.isolate, hand.heal, hand.later
         self._end = 0.0
 
     @property
