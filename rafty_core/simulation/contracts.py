@@ -10,11 +10,12 @@ heard and sent in this life. Contracts on a single question are checked where a 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rafty_core.configuration import Configuration
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.entries import NO_OP
-from rafty_core.events import Applied, Event, Persisted, SnapshotReceived
+from rafty_core.events import Applied, Event, Persisted, Propose, SnapshotReceived
 from rafty_core.history import InvariantViolation
 from rafty_core.invariants import state_of
 from rafty_core.messages import (
@@ -94,6 +95,8 @@ class Contracts:
         state = state_of(raft)
         self._random, self._draws = chance, chance.draws
         self._pre_votes: set[str] = set()
+        self._forwards: dict[Any, int] = {}  # proposals that were forwarded and not answered, with the term
+        self._led_since = now
         self._requests: dict[str, tuple[int, int]] = {}  # the newest of each node that was forwarded to this one
         self.id = state.id
         self._silent_until = now + self._silence(state) - 1e-6 if term > 0 else now  # F137
@@ -149,6 +152,7 @@ class Contracts:
             self._check_question(before, state, message, output)
             self._check_timer(before, state, message)
         self._note_heard(before, state)
+        self._check_forwards(before, state, output)
         if isinstance(state.role, Leader):
             self._check_leader(before, state, state.role, output)
         else:
@@ -266,6 +270,23 @@ class Contracts:
                 self._contacts[event.sender] = before.now
                 if isinstance(event, HeartbeatResponse):
                     self._rounds.clear()
+
+    def _check_forwards(self, before: Before, state: State, output: Output) -> None:
+        """What was forwarded to the leader of an earlier term is not waited for, once there is another (F97)."""
+        events, led = self._events, state.role.leader is not None
+        if not led or before.term != state.term or before.leader is None:
+            self._led_since = before.now
+        sent = any(isinstance(message, ForwardedProposal) for message in output.messages)
+        if sent and len(events) == 1 and isinstance(events[0], Propose):
+            self._forwards[events[0].token] = state.term
+        if not self._forwards:
+            return
+        for answer in output.answers:
+            self._forwards.pop(answer.token, None)
+        token, term = next(iter(self._forwards.items()), (None, state.term))
+        latest = self._led_since + state.config.heartbeat_interval + SLACK
+        if led and term < state.term and before.now > latest:
+            raise InvariantViolation("I25", f"{self.id} waits for word on {token} from the leader of term {term} (F97)")
 
     # ------------------------------------------------- one question, one answer
 

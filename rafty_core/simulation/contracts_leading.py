@@ -162,15 +162,17 @@ class LeaderContracts:
             return
         reply = sent.get(message.sender, [])
         if message.term < state.term:
-            self._check_unmoved(progress, message)
+            self._check_unmoved(before, state, progress, message)
         elif isinstance(message, HeartbeatResponse):
             self._check_beaten(state, progress, message, reply)
         elif message.success:
             self._check_acknowledged(before, state, progress, message, reply)
         else:
-            self._check_refusal(state, progress, history, message, reply)
+            self._check_refusal(before, state, progress, history, message, reply)
 
-    def _check_unmoved(self, progress: Progress, message: Message) -> None:
+    def _check_unmoved(self, before: Before, state: State, progress: Progress, message: Message) -> None:
+        if state.log.last_index > before.end[1]:
+            return  # the end of a round of catching up, say, has brought a new entry, and that is sent
         now = (progress.state, progress.next, progress.match)
         if now != self._was and progress.state != SNAPSHOT:
             self._fail("I12", f"goes from {self._was} to {now} by {message!r}, which is no news (F39, F41)")
@@ -210,6 +212,7 @@ class LeaderContracts:
 
     def _check_refusal(
         self,
+        before: Before,
         state: State,
         progress: Progress,
         history: History,
@@ -221,7 +224,7 @@ class LeaderContracts:
         flow, _, match = self._was or ("", 0, 0)
         rejected, hint = message.match_index, message.hint_index
         if rejected <= match or flow == SNAPSHOT or (flow == PROBE and rejected != self._probed):
-            self._check_unmoved(progress, message)
+            self._check_unmoved(before, state, progress, message)
             return
         if progress.state == SNAPSHOT:
             return

@@ -26,6 +26,8 @@ STRIKES: Mapping[str, tuple[str, ...]] = {
     "lagging_disk": ("pauses",),
     "overtaken": ("partitions", "pauses"),
     "leave_behind": ("partitions", "snapshots"),
+    "meet_stranger": ("messages",),
+    "err": ("messages",),
 }
 """The faults that the nemesis may choose from every now and then, and the kinds that each belongs to."""
 
@@ -44,6 +46,7 @@ AT_POINTS: Mapping[str, tuple[str, ...]] = {
     "hold_back": ("messages",),
     "relive": ("messages", "crashes"),
     "ask_as_stranger": ("messages",),
+    "err": ("messages",),
     "snapshot_here": ("snapshots",),
     "late": ("snapshots",),
 }

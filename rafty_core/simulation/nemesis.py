@@ -146,6 +146,8 @@ class Nemesis:
             self._stories.contest,
             self._stories.lagging_disk,
             self._stories.lagging_disk,
+            self._meet_stranger,
+            self._err,
             *(self._leave_behind,) * 3,
         )
         kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))
@@ -181,6 +183,8 @@ class Nemesis:
             elif chance < 0.6:
                 self._strike(f"{name}, halves", partial(self._keep_one_half, node))
         self._aim_at_lease(node, point, name)
+        if point == "forwards a proposal" and self._chance_of(f"{name}, bounce") < 0.01:
+            self._strike(f"{name}, bounce", partial(self._strikes.bounce, node))
         if self._left > 0 and point in self._focus and self._chance_of(name) < self.cluster.options.striking:
             self._left -= 1
             self._strike(name, partial(self._strike_node, node, point))
@@ -298,6 +302,12 @@ class Nemesis:
     def _starve(self, leader: SimulatedNode) -> None:
         starve(self.cluster, leader)
         self.hand.later(1.2, 1.5, self.hand.heal)
+
+    def _meet_stranger(self) -> None:
+        self._strikes.ask_as_stranger(self._any_node())
+
+    def _err(self) -> None:
+        self._strikes.err(self._any_node())
 
     def _leave_behind(self) -> None:
         story = (leave_behind, leave_behind, leave_behind_twice, late_appends, late_appends)

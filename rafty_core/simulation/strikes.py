@@ -18,6 +18,7 @@ from rafty_core.messages import (
 )
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.hand import Hand
+from rafty_core.simulation.mistakes import err_as_driver
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.stories import LONGEST_LOG
 
@@ -44,9 +45,10 @@ class Strikes:
             self._repeat_to,
             self._stall_disk,
             self._hold_back,
-            self._bounce,
+            self.bounce,
             self._relive,
-            self._ask_as_stranger,
+            self.ask_as_stranger,
+            self.err,
         )
 
     def _crash_soon(self, node: SimulatedNode) -> None:
@@ -118,7 +120,7 @@ class Strikes:
         kind = self.world.random.choice(MESSAGE_TYPES)
         self.cluster.network.hold(kind, node.id, self.world.random.uniform(0.1, 1.5))
 
-    def _bounce(self, node: SimulatedNode) -> None:
+    def bounce(self, node: SimulatedNode) -> None:
         """Leadership goes from the leader to another and back, while something that was sent to it is on its way."""
         leaders = self.cluster.leaders
         others = [other.id for other in self.cluster.live if other not in leaders]
@@ -148,7 +150,7 @@ class Strikes:
         for number in range(8):
             self.hand.later(0.03 * number, 0.05 * number, lambda: self._press(node))
 
-    def _ask_as_stranger(self, node: SimulatedNode) -> None:
+    def ask_as_stranger(self, node: SimulatedNode) -> None:
         """Somebody whom this node's configuration does not name asks for its vote, as a newer one might (F141)."""
         if node.raft is None:
             return
@@ -160,6 +162,12 @@ class Strikes:
             transfer = self.world.chance(0.5)
             node.receive(PreVote("stranger", node.id, picture.term + 1, *end))
             node.receive(RequestVote("stranger", node.id, picture.term + 1, *end, transfer))
+
+    def err(self, node: SimulatedNode) -> None:
+        """Its driver tells it what cannot be (fault F82)."""
+        if node.raft is not None and not node.paused:
+            self.world.note(node.id, "is told something wrong by its driver")
+            err_as_driver(node.raft, state_of(node.raft), self.world)
 
     def _stall_disk(self, node: SimulatedNode) -> None:
         node.disk.slowness = 100.0

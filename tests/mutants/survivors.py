@@ -6,6 +6,10 @@ Law: *who survives without a proof is a gap, and is called one.*
 from collections.abc import Mapping
 
 SURVIVORS: Mapping[str, str] = {
+    "F103b": (
+        "The log itself refuses to be committed beyond its end, with a `ValueError` too: only the sentence that the "
+        "person reads is another one, and the scenario looks at that."
+    ),
     "F134b": (
         "Each caller bounds the index by the last one before: a heartbeat is refused that names more, an append proves "
         "what it names, a leader counts entries that it has. So the check behind it never fires, with `assert` or "
