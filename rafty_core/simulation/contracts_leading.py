@@ -161,6 +161,8 @@ class LeaderContracts:
         if progress is None:
             return
         reply = sent.get(message.sender, [])
+        if state.log.last_index > before.end[1]:
+            return  # the next step of a change was taken as well, and is sent
         if message.term < state.term:
             self._check_unmoved(before, state, progress, message)
         elif isinstance(message, HeartbeatResponse):
