@@ -75,7 +75,8 @@ class LearnerContracts:
             if catching.round > MOST_ROUNDS:
                 raise InvariantViolation("I25", f"{state.id} begins round {catching.round} for {name} (F67)")
         if leader.transfer is not None or self._transferring:
-            watched.since = max(watched.since, before.now - PATIENCE * state.config.election_timeout)
+            spent = 0.0 if catching is None else PATIENCE * state.config.election_timeout
+            watched.since = max(watched.since, before.now - spent)  # nobody is judged meanwhile
             return
         patience = PATIENCE * state.config.election_timeout + SLACK
         silent = before.now - max(self._account.contacts[name], watched.since)
