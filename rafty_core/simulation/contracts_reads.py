@@ -210,9 +210,10 @@ class ReadContracts:
         ready = state.reads.ready
         for number in reversed(ready):
             read = self._open.get(ready[number].token)
-            if read is None or read.wanted >= 0:
+            if read is None or (read.wanted >= 0 and read.came < before.now):
                 break
-            self._confirm(before, state, ready[number].token, read, ready[number].wanted, replies)
+            if read.wanted < 0:  # others ask for an index, and have come in this step
+                self._confirm(before, state, ready[number].token, read, ready[number].wanted, replies)
 
     def _confirm(
         self, before: Before, state: State, token: Any, read: OpenRead, index: int, replies: Sequence[ReadIndexResponse]
