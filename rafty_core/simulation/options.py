@@ -162,8 +162,8 @@ class Options:
         """The configuration that the cluster begins with. Half of the runs with leases get theirs by a change;
         some clusters are so old that they begin to forget who was removed (fault F73)."""
         lease = self.promise if self.seed % 2 or not self.churn_interval else None
-        long_ago = [Member(f"m{number}", "", f"m{number}") for number in range(MOST_REMOVED)]
-        removed = tuple(long_ago) if self.churn_interval and self.seed % 4 == 3 else ()
+        is_old = self.churn_interval and self.seed % 16 == 3
+        removed = tuple(Member(f"m{number}", "", f"m{number}") for number in range(MOST_REMOVED if is_old else 0))
         return replace(Configuration.of(*ids), lease=lease, removed=removed)
 
     def config(self, node_id: str, boot: int, incarnation: str) -> Config:
