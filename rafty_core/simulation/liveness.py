@@ -39,6 +39,7 @@ class Liveness:
         """Raise `InvariantViolation` for what does not come to pass."""
         self.world.run_until(self.world.time + 0.1)
         self._choose_core()
+        self.cluster.callers.finish()
         self.world.run_until(self.world.time + SETTLING)
         self._expect_leader()
         self._expect_rest()
@@ -195,7 +196,6 @@ class Liveness:
     def _expect_callers(self) -> None:
         """Every caller comes to an end with what it does, and one of them reads everything."""
         callers = self.cluster.callers
-        callers.finish()
         self._expect(self.world.run_while(lambda: callers.busy, 30), "I25", "the callers do not come to an end")
 
     def _expect_answers(self) -> None:

@@ -8,7 +8,7 @@ from rafty_core.invariants import state_of
 from rafty_core.simulation.hand import Hand
 from rafty_core.simulation.node import SimulatedNode
 
-LONGEST_LOG = 300
+LONGEST_LOG = 120
 """Clients stop when a log is this long: what is to be found needs no longer ones, and small windows are slow."""
 
 STALLED = 100.0
