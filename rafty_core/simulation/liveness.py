@@ -39,8 +39,9 @@ class Liveness:
         """Raise `InvariantViolation` for what does not come to pass."""
         self.world.run_until(self.world.time + 0.1)
         self._choose_core()
+        self.world.run_until(self.world.time + SETTLING / 3)
         self.cluster.callers.finish()
-        self.world.run_until(self.world.time + SETTLING)
+        self.world.run_until(self.world.time + 2 * SETTLING / 3)
         self._expect_leader()
         self._expect_rest()
         self._expect_newcomers()

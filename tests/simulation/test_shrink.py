@@ -13,7 +13,7 @@ from rafty_core.simulation.replay import load
 from rafty_core.simulation.run import run_options
 from rafty_core.simulation.shrink import shrink
 from rafty_core.simulation.story import tell_strikes
-from tests.simulation.test_replay import LOSING, losing, planted
+from tests.simulation.test_replay import LOSING, losing, losing_fails, planted
 
 
 def test_planted_fault_becomes_a_short_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_planted_fault_becomes_a_short_story(tmp_path: Path, monkeypatch: pytest
 
 def test_machine_of_a_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SimulationFailure) as caught:
-        losing(0).run()
+        losing_fails()
     caught.value.save(tmp_path / "losing.json")
     assert main(arguments=["shrink", str(tmp_path / "losing.json"), "--seconds", "2", "--simulation", LOSING]) == 0
     said = capsys.readouterr().out
