@@ -284,7 +284,8 @@ class ReadContracts:
             self._check_in_time(before.now, state, next(iter(self._open.values())))
         if self._asked_here:
             oldest = next(iter(self._asked_here.values()))[0]
-            if before.now > oldest.came + 2 * state.config.forward_timeout + SLACK + state.config.heartbeat_interval:
+            patience = 2 * state.config.forward_timeout + SLACK + state.config.heartbeat_interval
+            if before.now > max(oldest.came, self._since) + patience:
                 self._fail("I25", f"has left a question unanswered since {oldest.came} (F96)")
 
     def _check_in_time(self, now: float, state: State, oldest: OpenRead) -> None:
