@@ -15,7 +15,16 @@ from tests.simulation.parts import REAL_CODEC
 
 SHORT: dict[str, Any] = {
     "size": 3,
-    "duration": 8.0,
+    "duration": 10.0,
+    "latency": 0.01,
+    "sync_time": 0.002,
+    "lossy": 0.02,
+    "lease": 0,
+    "max_pending_reads": 65536,
+    "fault_interval": 1.5,
+    "striking": 0,
+    "churn_interval": 0,
+    "transfer_interval": 0,
     "with_results": True,
     "proposal_interval": 0.3,
     "caller_interval": 0.05,
