@@ -35,11 +35,12 @@ IN_SESSIONS: dict[str, Any] = {**SHORT, "application": "sessions", "callers": 4,
 def test_callers_have_a_history_that_is_judged() -> None:
     counts: Counter[str] = Counter()
     for application in ("registers", "sessions"):
-        counts.update(run(1, REAL_CODEC, **{**SHORT, "application": application, "callers": 3}).history)
+        for seed in range(3):
+            counts.update(run(seed, REAL_CODEC, **{**SHORT, "application": application, "callers": 3}).history)
     assert counts["certain"] > 60
     assert counts["unknown"] > 0
     assert counts["refused"] > 0
-    assert counts["not judged"] < 4
+    assert counts["not judged"] < 6
 
 
 def test_callers_are_left_out_of_a_run_without_a_machine() -> None:
