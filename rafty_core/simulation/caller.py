@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rafty_core import NotApplied, ProposalAnswer, ReadAnswer
+from rafty_core import NotApplied, NotLeader, ProposalAnswer, ReadAnswer
 from rafty_core.output import Answer
 from rafty_core.simulation.caller_session import CallerSession
 from rafty_core.simulation.linearizability import UNKNOWN, Operation
@@ -37,7 +37,7 @@ class Caller:
         self.patience = self.random.uniform(0.3, 1.5)
         self.width = self.random.choice((1, 1, 3))
         """How many calls it has under way at the same time, at most."""
-        self._pace = self.options.caller_interval * self.random.choice((1, 1, 8))
+        self._pace = self.options.caller_interval * self.random.choice((1, 1, 5))
         self._session: CallerSession | None = None
         self._node = ""
         self._under_way = self._count = 0
@@ -51,11 +51,11 @@ class Caller:
         """Whether it is still at something."""
         return self._under_way > 0 or bool(self._to_read)
 
-    def rest(self, seconds: float = 0.0) -> None:
-        """Think, and go on then."""
+    def rest(self, seconds: float = 0.0, hurry: float = 1) -> None:
+        """Think, for some time behind these seconds, and go on then."""
         if not self._resting:
             self._resting, self._rests = True, self._rests + 1
-            seconds += self.random.expovariate(1 / self._pace)
+            seconds += self.random.expovariate(hurry / self._pace)
             number = self._rests
             self.world.after(seconds, lambda: self._go_on() if number == self._rests else None)
 
@@ -70,8 +70,10 @@ class Caller:
         cluster = self.callers.cluster
         node = cluster.nodes.get(self._node)
         if anew or node is None or node.raft is None or self.random.random() < 0.15:
+            members = {member.id for member in cluster.invariants.ghost.configurations[-1][1].members}
             live = cluster.live
-            node = self.random.choice(live) if live else None
+            known = [node for node in live if node.id in members] or live
+            node = self.random.choice(live if self.random.random() < 0.1 else known) if live else None
             self._node = node.id if node is not None else ""
         return node
 
@@ -143,16 +145,18 @@ class Caller:
             if not over:
                 over = True
                 self._under_way -= 1
-                if not happy:
+                if happy:
+                    self.rest()
+                else:
                     self._disappointed()
-                self.rest()
 
         return end
 
     def _disappointed(self) -> None:
-        """The node that it talked to did not answer, or refused: most often it turns to another one."""
+        """The node that it talked to did not answer, or refused: most often it turns to another one, and soon."""
         if self.random.random() < 0.7:
             self._node = ""
+        self.rest(hurry=5)
 
     def settle(self, operation: Operation, result: object) -> None:
         """It was carried out, and this is what came of it."""
@@ -169,6 +173,8 @@ class Caller:
 
         def then(answer: Answer | None) -> None:
             end(answer is not None and answer.error is None)
+            if answer is not None and isinstance(answer.error, NotLeader):
+                self._node = answer.error.leader or self._node
             if not isinstance(answer, ProposalAnswer):
                 return
             if answer.error is None:

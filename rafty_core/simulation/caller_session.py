@@ -22,7 +22,7 @@ REPEATED = 0.15
 STRAY = 0.1
 """How likely one more copy of an answered call comes much later, as from a network that had held it."""
 
-LONGEST_CALL = 4.0
+LONGEST_CALL = 3.0
 """Seconds after which a call is given up."""
 
 

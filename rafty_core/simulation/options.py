@@ -12,6 +12,9 @@ from rafty_core.configuration import MOST_REMOVED
 ELECTION_TIMEOUT = 0.5
 HEARTBEAT_INTERVAL = 0.1
 
+CALLERS_NEED = 0.7
+"""Seconds between two faults, at least on average, where callers are to get anything done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -89,7 +92,7 @@ class Options:
     def draw(cls, seed: int, size: int | None = None) -> "Options":
         """The options of this seed; `size` fixes the number of nodes."""
         draw = random.Random(f"options {seed}")
-        return cls(
+        drawn = cls(
             seed=seed,
             size=draw.choice((1, 2, 3, 3, 3, 3, 4, 5, 5, 5)) if size is None else size,
             duration=draw.uniform(3, 18),
@@ -136,6 +139,9 @@ class Options:
             max_sessions=draw.choice((4, 1000)),
             max_kept_answers=draw.choice((2, 3, 1000)),
         )
+        if drawn.application != "none" and drawn.fault_interval < CALLERS_NEED:
+            return replace(drawn, fault_interval=CALLERS_NEED)
+        return drawn
 
     @property
     def has_sessions(self) -> bool:
