@@ -26,14 +26,11 @@ from rafty_core import (
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.simulation.application import COMPARED_EVERY, Application
-from rafty_core.simulation.contracts import Contracts, CountedRandom
-from rafty_core.simulation.contracts_reads import ReadContracts
-from rafty_core.simulation.contracts_replication import ReplicationContracts
-from rafty_core.simulation.contracts_snapshots import SnapshotContracts
+from rafty_core.simulation.contracts.before import CountedRandom
+from rafty_core.simulation.contracts.life import Contracts
 from rafty_core.simulation.duties import Duties
 from rafty_core.simulation.machine import Image, MachineState, Snapshots, result_of
 from rafty_core.simulation.parts import StorageRefused
-from rafty_core.simulation.promises import Promises
 
 if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
@@ -73,10 +70,6 @@ class SimulatedNode:
         self._to_apply: deque[tuple[int, bytes] | Restore] = deque()
         self._applying = self._new = False
         self.contracts: Contracts
-        self.replication: ReplicationContracts
-        self.promises: Promises
-        self._on_snapshots: SnapshotContracts
-        self._on_reads: ReadContracts
         self.restoring: list[int] = []  # snapshots that the machine is to be restored from
 
     # ------------------------------------------------------------------ lives
@@ -111,12 +104,8 @@ class SimulatedNode:
         self.world.note(self.id, "starts", self.boot)
         self.deadline = self.raft.deadline
         self.cluster.invariants.started(self.raft, stable)
-        self.contracts = Contracts(self.raft, chance, self.clock, stable.term)
+        self.contracts = Contracts(self.raft, chance, self.clock, stable.term, self.cluster.invariants)
         self.duties.begin()
-        self.replication = ReplicationContracts(self.raft, self.cluster.invariants)
-        self.promises = Promises(self.raft, self.cluster.invariants.ghost)
-        self._on_snapshots = SnapshotContracts(self.raft, self.cluster.invariants.ghost)
-        self._on_reads = ReadContracts(self.raft)
         self._new = True
         self._wake_after(0.0)
 
@@ -205,20 +194,12 @@ class SimulatedNode:
         self.world.steps += 1
         now = self.clock
         self.contracts.before(raft, now, events)
-        self.replication.before(raft, events)
-        self._on_snapshots.before(raft, events)
         if events:
             self.cluster.cells[type(state_of(raft).role).__name__, type(events[0]).__name__] += 1
         output = raft.step(now, *events)
         self.cluster.check(self, raft, output)
-        self.contracts.after(raft, output)
+        self.contracts.after(raft, events, output)
         self.duties.noticed(raft, output.notices)
-        if self.contracts.last is not None:
-            self.replication.after(self.contracts.last, raft, output)
-        self.promises.after(self.contracts.last, raft, events, output)
-        if self.contracts.last is not None:
-            self._on_snapshots.after(raft, self.contracts.last, output)
-            self._on_reads.after(raft, self.contracts.last, events, output)
         self.cluster.reached(self, raft, output)
         if self.raft is raft:  # nothing has struck it down before anything left
             self.carry_out(output)

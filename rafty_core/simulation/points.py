@@ -20,7 +20,7 @@ from rafty_core.messages import (
 )
 from rafty_core.output import MembershipAnswer, Output, ProposalAnswer, ReadAnswer, Removed, Restore
 from rafty_core.roles import Candidate, Leader, PreCandidate
-from rafty_core.simulation.contracts import Before
+from rafty_core.simulation.contracts.before import Before
 from rafty_core.state import State
 
 Point = Callable[[Before, State, Output], bool]

@@ -1,18 +1,13 @@
-"""What one step of one node owes, seen from outside: what it must answer, and how, and what it must not touch.
+"""What one step of one node owes in the matter of terms, votes, elections, and what a leader owes to stay one.
 
-Law: *a rule that is broken shows in the step that breaks it*, long before a cluster loses anything.
+Law: *the rule is told by the paper, and kept account of anew*: what was heard, what was sent, who has answered.
 
-The global invariants say what must never come to be; it may take a rare chain of accidents until a broken rule leads
-there. These local contracts are told by the paper, not by the code: they keep an account of their own of what a node
-heard and sent in this life. Contracts on a single question are checked where a step was told one thing only.
+Contracts on a single question are checked where a step was told one thing only.
 """
 
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rafty_core.configuration import Configuration
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.entries import NO_OP
 from rafty_core.events import Applied, Event, Persisted, Propose, SnapshotReceived
@@ -21,13 +16,11 @@ from rafty_core.invariants import state_of
 from rafty_core.messages import (
     MESSAGE_TYPES,
     AppendEntries,
-    AppendEntriesResponse,
     ForwardedProposal,
     ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
     InstallSnapshot,
-    InstallSnapshotResponse,
     Message,
     PreVote,
     PreVoteResponse,
@@ -38,16 +31,13 @@ from rafty_core.messages import (
 )
 from rafty_core.output import LeaderChanged, Output, Restore, RoleChanged
 from rafty_core.raft import Raft
-from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Role, Standing
+from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Standing
+from rafty_core.simulation.contracts.before import NEWS, SLACK, Before, CountedRandom
 from rafty_core.state import State
-
-SLACK = 0.06
-"""Seconds by which a node may be late: it takes its time to notice a timer, most when it is slowed down."""
 
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
 ASKS = (RequestVote, AppendEntries, Heartbeat, InstallSnapshot, PreVote)
 OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse, ReadIndexRequest, ReadIndexResponse)
-NEWS = (AppendEntriesResponse, HeartbeatResponse, InstallSnapshotResponse)
 
 
 def _demand(number: str, holds: bool, node: str, text: str) -> None:
@@ -55,40 +45,7 @@ def _demand(number: str, holds: bool, node: str, text: str) -> None:
         raise InvariantViolation(number, f"{node} {text}")
 
 
-class CountedRandom(random.Random):
-    """A source of chance that knows how often it was asked."""
-
-    draws = 0
-
-    def random(self) -> float:
-        """A number in [0, 1)."""
-        self.draws += 1
-        return super().random()
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """A node before a step."""
-
-    now: float
-    role: Role
-    leader: str | None
-    deadline: float
-    term: int
-    vote: str | None
-    end: tuple[int, int]
-    """Term and index of the last entry."""
-    configuration: Configuration
-    configuration_index: int
-    commit: int
-    violations: int
-    votes: int
-    """How many have answered its question, if it stands for election."""
-    told_of: tuple[int, int, int] | None
-    """What a leader knows of the sender of the only message."""
-
-
-class Contracts:
+class ElectionContracts:
     """The contracts of one life of a node: call `before` and `after` around each step."""
 
     def __init__(self, raft: Raft, chance: CountedRandom, now: float, term: int) -> None:

@@ -16,10 +16,10 @@ from rafty_core.outcomes import ChangeRefused, NotLeader, OutcomeUnknown, Supers
 from rafty_core.output import MembershipAnswer, Output
 from rafty_core.quorum import majority
 from rafty_core.roles import Leader
-from rafty_core.simulation import change_oracle
-from rafty_core.simulation.contracts import SLACK, Before
-from rafty_core.simulation.contracts_learners import LearnerContracts
-from rafty_core.simulation.leader_account import LeaderAccount
+from rafty_core.simulation.contracts import change_oracle
+from rafty_core.simulation.contracts.before import SLACK, Before
+from rafty_core.simulation.contracts.leader_account import LeaderAccount
+from rafty_core.simulation.contracts.learners import LearnerContracts
 from rafty_core.state import State
 
 PATIENCE = 10

@@ -23,7 +23,7 @@ from rafty_core.output import Fetch, Output
 from rafty_core.progress import SNAPSHOT
 from rafty_core.raft import Raft
 from rafty_core.roles import Follower, Leader
-from rafty_core.simulation.contracts import NEWS, SLACK, Before
+from rafty_core.simulation.contracts.before import NEWS, SLACK, Before
 from rafty_core.state import State
 
 ABOUT = (InstallSnapshot, InstallSnapshotResponse, SnapshotReceived, SnapshotFailed, SnapshotTaken, HeartbeatResponse)

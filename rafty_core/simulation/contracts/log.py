@@ -13,7 +13,7 @@ from rafty_core.events import Event, Persisted
 from rafty_core.history import History, InvariantViolation
 from rafty_core.messages import AppendEntries
 from rafty_core.output import Write
-from rafty_core.simulation.contracts import Before
+from rafty_core.simulation.contracts.before import Before
 from rafty_core.state import State
 
 

@@ -10,9 +10,9 @@ from rafty_core.configuration import Configuration
 from rafty_core.history import InvariantViolation
 from rafty_core.progress import SNAPSHOT
 from rafty_core.roles import Leader
-from rafty_core.simulation.change_oracle import newcomers
-from rafty_core.simulation.contracts import SLACK, Before
-from rafty_core.simulation.leader_account import LeaderAccount
+from rafty_core.simulation.contracts.before import SLACK, Before
+from rafty_core.simulation.contracts.change_oracle import newcomers
+from rafty_core.simulation.contracts.leader_account import LeaderAccount
 from rafty_core.state import State
 
 PATIENCE = 10

@@ -3,7 +3,7 @@
 Law: *after a message of its leader a log holds what the message proves, and has lost nothing that agrees with it.*
 
 Told by the paper (Figure 2, 5.3) and by the checks' own histories, which compute no rule: what is in a log is known
-from comparing it with itself after each step. What a leader owes its followers is in `contracts_leading.py`.
+from comparing it with itself after each step. What a leader owes its followers is in `leading.py`.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from rafty_core.messages import (
 from rafty_core.output import Output
 from rafty_core.raft import Raft
 from rafty_core.roles import Follower, Leader
-from rafty_core.simulation.contracts import Before
-from rafty_core.simulation.contracts_leading import LeaderContracts
-from rafty_core.simulation.contracts_log import DiskContracts, LogBefore
+from rafty_core.simulation.contracts.before import Before
+from rafty_core.simulation.contracts.leading import LeaderContracts
+from rafty_core.simulation.contracts.log import DiskContracts, LogBefore
 from rafty_core.state import State
 
 

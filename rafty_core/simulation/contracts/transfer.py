@@ -13,8 +13,8 @@ from rafty_core.history import InvariantViolation
 from rafty_core.messages import ReadIndexRequest, ReadIndexResponse, RequestVote, TimeoutNow
 from rafty_core.output import Output, ProposalAnswer, ReadAnswer
 from rafty_core.roles import Follower, Leader, PreCandidate
-from rafty_core.simulation.contracts import Before
-from rafty_core.simulation.leader_account import LeaderAccount
+from rafty_core.simulation.contracts.before import Before
+from rafty_core.simulation.contracts.leader_account import LeaderAccount
 from rafty_core.state import State
 
 

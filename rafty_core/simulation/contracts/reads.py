@@ -26,7 +26,7 @@ from rafty_core.output import Output, ReadAnswer
 from rafty_core.raft import Raft
 from rafty_core.reads import lease_holds
 from rafty_core.roles import Leader
-from rafty_core.simulation.contracts import SLACK, Before
+from rafty_core.simulation.contracts.before import SLACK, Before
 from rafty_core.state import State
 
 

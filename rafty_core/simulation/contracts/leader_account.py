@@ -13,7 +13,7 @@ from rafty_core.messages import (
 )
 from rafty_core.output import Output
 from rafty_core.roles import Leader
-from rafty_core.simulation.contracts import Before
+from rafty_core.simulation.contracts.before import Before
 from rafty_core.state import State
 
 NEWS = (AppendEntriesResponse, HeartbeatResponse)

@@ -25,8 +25,8 @@ from rafty_core.outcomes import Overloaded
 from rafty_core.output import Output, ProposalAnswer
 from rafty_core.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from rafty_core.roles import Leader
-from rafty_core.simulation.contracts import Before
-from rafty_core.simulation.contracts_log import check_batch
+from rafty_core.simulation.contracts.before import Before
+from rafty_core.simulation.contracts.log import check_batch
 from rafty_core.state import State
 
 
