@@ -156,6 +156,8 @@ class Liveness:
             for node in self.core:
                 if outcomes[node.id] not in ("open", "applied", "OutcomeUnknown"):
                     tokens[node.id] = cluster.propose(node)  # it was refused, and a client asks again
+            if set(outcomes.values()) == {"OutcomeUnknown"}:  # each was on its way while something went wrong
+                tokens.update({node.id: cluster.propose(node) for node in self.core})
             if "applied" not in outcomes.values() or not set(outcomes.values()) <= {"applied", "OutcomeUnknown"}:
                 return True
             goal = cluster.invariants.ghost.last

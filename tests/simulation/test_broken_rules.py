@@ -82,8 +82,8 @@ def durable_at_once(self: Writes, snapshot: Snapshot, committed: int) -> None:
 
 
 BROKEN: list[tuple[object, str, Callable[..., object], dict[str, Any], set[str]]] = [
-    (replication, "jointly_reached", union_reached, CHURN, {"I10"}),
-    (replication, "jointly_reached", one_half_reached, HALF, {"I10", "I4"}),
+    (replication, "jointly_reached", union_reached, CHURN, {"I10", "I25"}),
+    (replication, "jointly_reached", one_half_reached, HALF, {"I10", "I4", "I25"}),
     (election, "joint_vote_result", union_votes, CHURN, {"I1", "I15"}),
     (membership, "advance_change", leave_at_once, CHURN, {"I13"}),
     (Configurations, "truncate_from", not_rolled_back, CHURN, {"I13"}),

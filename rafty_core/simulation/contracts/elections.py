@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rafty_core.configuration_invariants import is_quorum
-from rafty_core.entries import NO_OP
+from rafty_core.entries import COMMAND, NO_OP
 from rafty_core.events import Applied, Event, Persisted, Propose, SnapshotReceived
 from rafty_core.history import InvariantViolation
 from rafty_core.invariants import state_of
@@ -275,7 +275,10 @@ class ElectionContracts:
         passed_on = any(isinstance(m, ForwardedProposal) for m in output.messages)
         if passed_on:
             raise InvariantViolation("I18", f"{self.id} passes {message!r} on (F127)")
-        taken = state.log.last_index > before.end[1]
+        taken = False
+        if message.commands and state.log.last_index > before.end[1] >= state.log.base_index:
+            appended = state.log.slice(before.end[1] + 1, state.log.last_index)
+            taken = COMMAND + message.commands[0] in appended
         answered = any(isinstance(m, ForwardedProposalResponse) and m.to == message.sender for m in output.messages)
         new = (message.boot, message.sequence) > self._requests.get(message.sender, (0, 0))
         if new and state.configuration.member(message.sender) is not None:

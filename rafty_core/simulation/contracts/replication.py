@@ -8,7 +8,7 @@ from comparing it with itself after each step. What a leader owes its followers 
 
 from collections.abc import Sequence
 
-from rafty_core.events import Event, SnapshotReceived
+from rafty_core.events import Campaign, Event, SnapshotReceived
 from rafty_core.history import History, InvariantViolation
 from rafty_core.invariants import ClusterInvariants, state_of
 from rafty_core.messages import (
@@ -141,6 +141,8 @@ class ReplicationContracts:
                 self._owed |= owed
                 self._proven = max(self._proven, proven)
                 self._sure &= single
+            elif isinstance(event, Campaign) and not single:
+                self._sure = False  # it may have left its leader and come back in the midst of a step
             elif isinstance(event, SnapshotReceived):
                 self._proven, self._sure = max(self._proven, event.index), False
 
