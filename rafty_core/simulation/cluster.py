@@ -97,6 +97,8 @@ class Cluster:
     def propose(self, node: SimulatedNode) -> int:
         """A client proposes something at this node; returns its token."""
         token, commands = self.clients.request(node.id)
+        if node.raft is None:
+            self.clients.crashed(node.id)  # nobody is there, so nobody answers
         node.receive(Propose(token, commands))
         return token
 
