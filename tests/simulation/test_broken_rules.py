@@ -92,9 +92,13 @@ BROKEN: list[tuple[object, str, Callable[..., object], dict[str, Any], set[str]]
     (reads, "attach", confirmed_by_the_round_before, READS, {"I16"}),
 ]
 
+LONG = (union_reached, one_half_reached, union_votes)
+"""These take many seeds: joint configurations that differ so much are rare."""
+
 
 @pytest.mark.parametrize(
-    ("where", "name", "broken", "fixed", "numbers"), BROKEN, ids=[broken.__name__ for _, _, broken, _, _ in BROKEN]
+    ("where", "name", "broken", "fixed", "numbers"),
+    [pytest.param(*row, id=row[2].__name__, marks=[pytest.mark.slow] if row[2] in LONG else []) for row in BROKEN],
 )
 def test_simulation_catches_a_broken_rule(
     monkeypatch: pytest.MonkeyPatch,

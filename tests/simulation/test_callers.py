@@ -92,9 +92,9 @@ def expires_early(self: Table, log_time: int, expiry: int) -> None:
     ("where", "name", "broken", "numbers"),
     [
         (Sessions, "_call", without_answers, {"I18"}),
-        (Table, "is_full", makes_room, {"I18"}),
-        (LogClock, "due", by_the_hosts_clock, {"I18"}),
-        (Table, "move_clock", expires_early, {"I18"}),
+        pytest.param(Table, "is_full", makes_room, {"I18"}, marks=pytest.mark.slow),
+        pytest.param(LogClock, "due", by_the_hosts_clock, {"I18"}, marks=pytest.mark.slow),
+        pytest.param(Table, "move_clock", expires_early, {"I18"}, marks=pytest.mark.slow),
     ],
 )
 def test_callers_notice_a_broken_rule(
