@@ -12,12 +12,16 @@ modules in this order:
     options, world                        what follows from the seed; time, chance, and the record of events
     node, disk, machine, application      one node over all its lives, and what its state machine must be
     network, clients, calls               how messages travel; who asks for things, and whether the answers are true
+    callers, registers, linearizability   clients with sessions and without; whether their history has an order
     contracts                             what each step of a core must keep to
     cluster, parts                        all of it together, and which parts can be replaced by real ones
-    points, nemesis, churn, faults        what goes wrong, and at which moments
+    points, nemesis, hand, strikes        what goes wrong, and at which moments
+    churn, stories, behind, late          members that come and go; chains of faults that lead to where chance does not
+    forged, lies, mistakes                messages that no node sends, calls that no driver makes
     liveness                              what must come to pass when nothing goes wrong any more
-    run, story, failure                   a run from start to end, told in English
+    run, story, failure, tally            a run from start to end, told in English; what many have reached
     replay, shrink                        a failure once more, and in short
+    small_world                           every state of a small cluster, instead of many runs of large ones
     simulation, command_line              for users
 """
 
