@@ -12,6 +12,7 @@ from rafty_core import Change, Member
 from rafty_core.invariants import state_of
 from rafty_core.simulation.churn import NAMES
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.disk import Disk
 from rafty_core.simulation.node import SimulatedNode
 
 NORMAL, STANDING = 0.05, 1e9
@@ -52,7 +53,8 @@ class Newcomers:
         taken = {member.id for member in now.members}
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
-        if fates is FATES[0] and state_of(leader.raft).log.base_index > 0:
+        standing = cluster.parts.storage is Disk  # another storage may get on, however slow it is
+        if fates is FATES[0] and (state_of(leader.raft).log.base_index > 0 or not standing):
             return  # whoever is to install a snapshot is waited for, though its disk stands still
         changes = []
         for name, fate in zip(free, fates, strict=False):
