@@ -5,12 +5,10 @@ Law: *the rule is told by the paper, and kept account of anew*: what was heard, 
 Contracts on a single question are checked where a step was told one thing only.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rafty_core.configuration_invariants import is_quorum
-from rafty_core.entries import COMMAND, NO_OP
-from rafty_core.events import Applied, Event, Persisted, Propose, SnapshotReceived
+from rafty_core.events import Event, SnapshotReceived
 from rafty_core.history import InvariantViolation
 from rafty_core.invariants import state_of
 from rafty_core.messages import (
@@ -29,13 +27,13 @@ from rafty_core.messages import (
     RequestVote,
     TimeoutNow,
 )
-from rafty_core.output import LeaderChanged, Output, Restore, RoleChanged
+from rafty_core.output import LeaderChanged, Output, RoleChanged
 from rafty_core.raft import Raft
 from rafty_core.roles import Candidate, Follower, Leader, PreCandidate, Standing
 from rafty_core.simulation.contracts.before import NEWS, SLACK, Before, CountedRandom
+from rafty_core.simulation.contracts.office import FROM_LEADER
 from rafty_core.state import State
 
-FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
 ASKS = (RequestVote, AppendEntries, Heartbeat, InstallSnapshot, PreVote)
 OUTLIVE_TERMS = (PreVoteResponse, ForwardedProposal, ForwardedProposalResponse, ReadIndexRequest, ReadIndexResponse)
 
@@ -52,21 +50,12 @@ class ElectionContracts:
         state = state_of(raft)
         self._random, self._draws = chance, chance.draws
         self._pre_votes: set[str] = set()
-        self._forwards: dict[Any, int] = {}  # proposals that were forwarded and not answered, with the term
-        self._led_since = now
-        self._requests: dict[str, tuple[int, int]] = {}  # the newest of each node that was forwarded to this one
         self.id = state.id
         self._silent_until = now + self._silence(state) - 1e-6 if term > 0 else now  # F137
         self._heard = -1e9  # when this node obeyed a leader last
         self._perhaps_heard = -1e9  # when it may have, in the midst of a step
         self._role, self._term, self._leader = "follower", term, state.role.leader  # as the notices say
         self._longest_silence = self._silence(state)
-        self._since = self._voters_since = now
-        self._contacts: dict[str, float] = {}
-        self._sent: dict[str, float] = {}
-        self._rounds: list[float] = []  # begun since any follower answered one
-        self._writes: list[tuple[int, float]] = []
-        self._handed_out: list[tuple[int, int]] = []
         self.last: Before | None = None
         """What this node was before its last step."""
         self._events: Sequence[Event] = ()
@@ -95,7 +84,6 @@ class ElectionContracts:
         if before is None:
             return
         self._longest_silence = max(self._longest_silence, self._silence(state))
-        self._follow_disk(before, state, output)
         self._check_term(before, state)
         self._check_notices(state, output)
         if state.violations != before.violations:
@@ -109,12 +97,7 @@ class ElectionContracts:
             self._check_question(before, state, message, output)
             self._check_timer(before, state, message)
         self._note_heard(before, state)
-        self._check_forwards(before, state, output)
-        if isinstance(state.role, Leader):
-            self._check_leader(before, state, state.role, output)
-        else:
-            self._rounds.clear()
-            self._check_standing(before, state)
+        self._check_standing(before, state)
 
     # --------------------------------------------------- every node, any step
 
@@ -194,56 +177,12 @@ class ElectionContracts:
         if (told != true and told[1:] != (true[1], true[2])) or told[0] != true[0]:
             raise InvariantViolation("I18", f"{self.id} tells the application that it is {told}, and is {true}")
 
-    def _follow_disk(self, before: Before, state: State, output: Output) -> None:
-        """I24: what is handed out to be applied is bounded (F125)."""
-        for event in self._events:
-            if isinstance(event, Persisted):
-                self._writes = [write for write in self._writes if write[0] > event.seq]
-            elif isinstance(event, Applied):
-                self._handed_out = [portion for portion in self._handed_out if portion[0] > event.index]
-        if output.write is not None:
-            self._writes.append((output.write.seq, before.now))
-        for portion in output.apply:
-            if isinstance(portion, Restore):
-                self._handed_out.clear()
-            else:
-                weight = sum(map(len, portion.entries[:-1]))
-                outstanding = weight + sum(weight for _, weight in self._handed_out)
-                most = state.config.max_apply_bytes
-                if outstanding >= most:
-                    raise InvariantViolation("I24", f"{self.id} hands out {outstanding} bytes to apply, of {most}")
-                self._handed_out.append((portion.last, weight + len(portion.entries[-1])))
-
     def _note_heard(self, before: Before, state: State) -> None:
         for event in self._events:
-            if isinstance(event, ForwardedProposal):
-                known = self._requests.get(event.sender, (0, 0))
-                self._requests[event.sender] = max(known, (event.boot, event.sequence))
             if isinstance(event, FROM_LEADER[:3]) and event.term >= before.term:
                 self._perhaps_heard = before.now + 1e-6
                 if (event.term, event.sender) == (state.term, state.role.leader):
                     self._heard = before.now - 1e-6
-            if isinstance(event, NEWS) and event.term == state.term:
-                self._contacts[event.sender] = before.now
-                if isinstance(event, HeartbeatResponse):
-                    self._rounds.clear()
-
-    def _check_forwards(self, before: Before, state: State, output: Output) -> None:
-        """What was forwarded to the leader of an earlier term is not waited for, once there is another (F97)."""
-        events, led = self._events, state.role.leader is not None
-        if not led or before.term != state.term or before.leader is None:
-            self._led_since = before.now
-        sent = any(isinstance(message, ForwardedProposal) for message in output.messages)
-        if sent and len(events) == 1 and isinstance(events[0], Propose):
-            self._forwards[events[0].token] = state.term
-        if not self._forwards:
-            return
-        for answer in output.answers:
-            self._forwards.pop(answer.token, None)
-        token, term = next(iter(self._forwards.items()), (None, state.term))
-        latest = self._led_since + state.config.heartbeat_interval + SLACK
-        if led and term < state.term and before.now > latest:
-            raise InvariantViolation("I25", f"{self.id} waits for word on {token} from the leader of term {term} (F97)")
 
     # ------------------------------------------------- one question, one answer
 
@@ -265,28 +204,8 @@ class ElectionContracts:
             self._check_pre_vote(before, state, message, output)
         elif isinstance(message, RequestVote):
             self._check_request_vote(before, state, message)
-        elif isinstance(message, ForwardedProposal):
-            self._check_forwarded(before, state, message, output)
         elif state.vote not in (before.vote, None, self.id):
             raise InvariantViolation("I8", f"{self.id} votes for {state.vote}, who did not ask")
-
-    def _check_forwarded(self, before: Before, state: State, message: ForwardedProposal, output: Output) -> None:
-        """A leader takes each request once or answers it, and nobody passes it on (faults F127, F139, F140)."""
-        passed_on = any(isinstance(m, ForwardedProposal) for m in output.messages)
-        if passed_on:
-            raise InvariantViolation("I18", f"{self.id} passes {message!r} on (F127)")
-        taken = False
-        if message.commands and state.log.last_index > before.end[1] >= state.log.base_index:
-            appended = state.log.slice(before.end[1] + 1, state.log.last_index)
-            taken = COMMAND + message.commands[0] in appended
-        answered = any(isinstance(m, ForwardedProposalResponse) and m.to == message.sender for m in output.messages)
-        new = (message.boot, message.sequence) > self._requests.get(message.sender, (0, 0))
-        if new and state.configuration.member(message.sender) is not None:
-            text = f"neither takes nor answers {message!r} (F140)"
-            _demand("I25", taken or answered or not message.commands, self.id, text)
-        late = message.term != before.term
-        if taken and late:
-            raise InvariantViolation("I18", f"{self.id} takes {message!r} in another term (F127)")
 
     def _is_free(self, before: Before, state: State, heard: float) -> bool:
         """Whether it hears no leader, and no vote of an earlier life can bind it."""
@@ -396,41 +315,3 @@ class ElectionContracts:
             known += configurations.since(state.log.commit)
         voters = [voter for one in known for voter in (*one.voters, *one.outgoing)]
         return any(voter.id == self.id and own in ("", voter.incarnation) for voter in voters)
-
-    def _check_leader(self, before: Before, state: State, leader: Leader, output: Output) -> None:
-        now, timeout = before.now, state.config.election_timeout
-        members = [member.id for member in state.configuration.members if member.id != self.id]
-        if not isinstance(before.role, Leader) or before.term != state.term:
-            self._since = self._voters_since = now
-            self._contacts, self._sent = {}, dict.fromkeys(members, now)
-            first = state.log.slice(before.end[1] + 1, before.end[1] + 1)
-            if first != [NO_OP]:
-                raise InvariantViolation("I16", f"{self.id} leads, and begins with {first!r} (F48)")
-        if state.configuration is not before.configuration:
-            self._voters_since = now
-        self._check_beats(now, state, members, output)
-        alive = [self.id, *(peer for peer, time in self._contacts.items() if now < time + 2 * timeout + SLACK)]
-        if now > self._voters_since + 2 * timeout + SLACK:
-            text = f"leads on, and has heard only {alive} lately (F21)"
-            _demand("I25", is_quorum(state.configuration, alive), self.id, text)
-        if self._writes and now > self._writes[0][1] + timeout + SLACK:
-            raise InvariantViolation("I25", f"{self.id} leads on, though its disk stalls (F118)")
-
-    def _check_beats(self, now: float, state: State, members: Sequence[str], output: Output) -> None:
-        """Every member hears of its leader in time, and not more often than there is a reason for (I25, I26)."""
-        interval = state.config.heartbeat_interval
-        beats: Mapping[str, int] = {}
-        for message in output.messages:
-            if isinstance(message, FROM_LEADER):
-                self._sent[message.to] = now
-            if isinstance(message, Heartbeat):
-                beats = {**beats, message.to: beats.get(message.to, 0) + 1}
-        if beats and not is_quorum(state.configuration, [self.id]):
-            self._rounds = [time for time in self._rounds if time > now - 0.9 * interval]
-            self._rounds += [now] * max(beats.values())
-            text = f"begins {len(self._rounds)} rounds of heartbeats at once, none of them answered"
-            _demand("I26", len(self._rounds) <= 2, self.id, text)
-        for peer in members:
-            late = now - self._sent.setdefault(peer, now)
-            if late > interval + SLACK:
-                raise InvariantViolation("I25", f"{self.id} leads, and has sent {peer} nothing for {late:.3f} s")

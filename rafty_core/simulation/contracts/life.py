@@ -13,8 +13,10 @@ from rafty_core.simulation.contracts.before import Before, CountedRandom
 from rafty_core.simulation.contracts.elections import ElectionContracts
 from rafty_core.simulation.contracts.leader_account import LeaderAccount
 from rafty_core.simulation.contracts.membership import MembershipContracts
+from rafty_core.simulation.contracts.office import OfficeContracts
 from rafty_core.simulation.contracts.reads import ReadContracts
 from rafty_core.simulation.contracts.replication import ReplicationContracts
+from rafty_core.simulation.contracts.requests import RequestContracts
 from rafty_core.simulation.contracts.snapshots import SnapshotContracts
 from rafty_core.simulation.contracts.transfer import TransferContracts
 
@@ -33,6 +35,8 @@ class Contracts:
         ghost, account = invariants.ghost, LeaderAccount()
         self._account = account
         self._elections = ElectionContracts(raft, chance, now, term)
+        self._office = OfficeContracts(state_of(raft).id, now)
+        self._requests = RequestContracts(state_of(raft).id, now)
         self._replication = ReplicationContracts(raft, invariants)
         self._membership = MembershipContracts(ghost, account)
         self._transfer = TransferContracts(account, state_of(raft))
@@ -56,6 +60,8 @@ class Contracts:
         if before is None:
             return
         self._elections.after(raft, output)
+        self._office.after(before, state, events, output)
+        self._requests.after(before, state, events, output)
         self._replication.after(before, raft, output)
         led = self._account.follow(before, state, events)
         self._membership.after(before, state, events, output, led=led)
