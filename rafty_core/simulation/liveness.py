@@ -37,7 +37,6 @@ class Liveness:
 
     def check(self) -> None:
         """Raise `InvariantViolation` for what does not come to pass."""
-        self.cluster.callers.stopping = True
         self.world.run_until(self.world.time + 0.1)
         self._choose_core()
         self.world.run_until(self.world.time + SETTLING / 3)
