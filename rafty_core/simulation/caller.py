@@ -35,7 +35,7 @@ class Caller:
         self.world, self.options = callers.cluster.world, callers.cluster.options
         self.random = random.Random(f"caller {self.options.seed} {name}")
         self.patience = self.random.uniform(0.3, 1.5)
-        self.width = self.random.choice((1, 1, 3))
+        self.width = self.random.choice((1, 3, 3))
         """How many calls it has under way at the same time, at most."""
         self._pace = self.options.caller_interval * self.random.choice((1, 1, 5))
         self._session: CallerSession | None = None
@@ -96,10 +96,10 @@ class Caller:
 
     def _do_something(self, node: "SimulatedNode") -> None:
         chance = self.random.random()
-        if chance < 0.4 or self.callers.cluster.invariants.ghost.last > MOST_WRITES:
+        if chance < 0.3 or self.callers.cluster.invariants.ghost.last > MOST_WRITES:
             mode = self.random.choice(("linearizable", "linearizable", "lease", "at_least"))
             self._read(node, mode, self.random.choice((*LISTS, *VALUES)))
-        elif not self.options.has_sessions or chance < 0.5:
+        elif not self.options.has_sessions or chance < 0.4:
             self._write(node)
         elif self._session is None or self._session.gone:
             self._session = CallerSession(self, node)
@@ -109,11 +109,11 @@ class Caller:
     def _use_session(self, session: CallerSession, node: "SimulatedNode", chance: float) -> None:
         if session.number is None:
             return
-        if chance < 0.53:
+        if chance < 0.43:
             session.touch(node)
-        elif chance < 0.55 and not self._under_way:
+        elif chance < 0.45 and not self._under_way:
             session.close(node)
-        elif chance < 0.59:
+        elif chance < 0.5:
             self.rest(self.random.uniform(0.5, 1.5) * min(self.options.session_expiry, LONGEST_REST))
         else:
             session.call(node, self._begin())

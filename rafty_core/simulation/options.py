@@ -12,8 +12,8 @@ from rafty_core.configuration import MOST_REMOVED
 ELECTION_TIMEOUT = 0.5
 HEARTBEAT_INTERVAL = 0.1
 
-CALLERS_NEED = 0.7
-"""Seconds between two faults, at least on average, where callers are to get anything done."""
+CALLERS_NEED = 1.5
+"""Seconds between two faults, or two changes of members, at least on average, where callers are to get on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +133,23 @@ class Options:
             lease=draw.choice((0, 0, 0.2, 0.6, 1.2)),
             quiet=draw.choice((4, 4, 4, 20)),
             application=draw.choice(("none", "none", "none", "registers", "sessions", "sessions")),
-            callers=draw.randint(2, 4),
-            caller_interval=draw.choice((0.05, 0.2)),
+            callers=draw.randint(3, 5),
+            caller_interval=draw.choice((0.03, 0.1)),
             session_expiry=draw.choice((1.5, 4.0, 30.0)),
             max_sessions=draw.choice((4, 1000)),
             max_kept_answers=draw.choice((2, 3, 1000)),
         )
-        if drawn.application != "none" and drawn.fault_interval < CALLERS_NEED:
-            return replace(drawn, fault_interval=CALLERS_NEED)
-        return drawn
+        return drawn if drawn.application == "none" else drawn.calmer()
+
+    def calmer(self) -> "Options":
+        """The same with fewer faults, so that callers get something done."""
+        return replace(
+            self,
+            fault_interval=max(self.fault_interval, CALLERS_NEED),
+            churn_interval=max(self.churn_interval, CALLERS_NEED) if self.churn_interval else 0,
+            striking=min(self.striking, 0.02),
+            lease=min(self.lease, ELECTION_TIMEOUT / 2),
+        )
 
     @property
     def has_sessions(self) -> bool:
