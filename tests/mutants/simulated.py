@@ -75,12 +75,12 @@ def hunt(patch: Path, seconds: float) -> Result:
         command += hunter
         ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
-        raise ValueError(f"{patch.stem} does not let anything be run: {ended.stderr.strip()[-300:]}")
+        return Result(patch.stem, None, "", f"A MISTAKE, and no fault: {ended.stderr.strip()[-200:]}", 0)
     found = json.loads(ended.stdout.splitlines()[-1])
     if "seed" not in found:
         return Result(patch.stem, None, "", "", found["runs"])
     if found["mistake"]:
-        raise ValueError(f"{patch.stem} brings no fault back, it is a mistake: {found['number']} {found['text']}")
+        return Result(patch.stem, None, "", f"A MISTAKE, and no fault: {found['number']} {found['text']}", 0)
     return Result(patch.stem, found["seed"], found["number"], found["text"], found["seed"] + 1)
 
 

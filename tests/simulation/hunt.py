@@ -21,8 +21,8 @@ from tests.simulation.storage.campaign import CampaignFailure, run_case
 LONGEST_SEED = 20.0
 """Seconds of processor time that one seed may take; a step that never ends is a failure, too."""
 
-MISTAKES = (TypeError, AttributeError, NameError, ImportError)
-"""What a patch raises that is not a fault brought back but a slip of the pen."""
+MISTAKES = (AttributeError, NameError, ImportError)
+"""What a patch raises that is not a fault brought back but a slip of the pen; a call with wrong arguments is another."""
 
 
 def run_cluster(seed: int) -> None:
@@ -48,10 +48,14 @@ def hunt(first: int, last: int, seconds: float, run_seed: Callable[[int], object
             cause = failure.__cause__
             number = cause.number if isinstance(cause, InvariantViolation) else type(cause).__name__
             text = str(cause).removeprefix(f"{number}: ").split("\n", 1)[0]
-            return {"seed": seed, "number": number, "text": text, "mistake": isinstance(cause, MISTAKES)}
+            return {"seed": seed, "number": number, "text": text, "mistake": _is_mistake(cause)}
         if time.process_time() - began > seconds:
             return {"runs": seed + 1 - first}
     return {"runs": last - first}
+
+
+def _is_mistake(cause: BaseException | None) -> bool:
+    return isinstance(cause, MISTAKES) or (isinstance(cause, TypeError) and "argument" in str(cause))
 
 
 def _too_long(number: int, frame: FrameType | None) -> None:
