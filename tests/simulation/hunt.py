@@ -22,7 +22,7 @@ LONGEST_SEED = 20.0
 """Seconds of processor time that one seed may take; a step that never ends is a failure, too."""
 
 MISTAKES = (AttributeError, NameError, ImportError)
-"""What a patch raises that is not a fault brought back but a slip of the pen; a call with wrong arguments is another."""
+"""What a patch raises that is no fault brought back but a slip of the pen; as is a call with wrong arguments."""
 
 
 def run_cluster(seed: int) -> None:
