@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 SURVIVORS: Mapping[str, str] = {
     "F58b": (
-        "A leader appends a configuration only when the one before it is committed (I13, checked at each step), so that "
-        "no truncation ever takes two: one level is all there is. The scenario makes such a log by hand."
+        "A leader appends a configuration only when the one before it is committed (I13, checked at each step), so "
+        "that no truncation ever takes two: one level is all there is. The scenario makes such a log by hand."
     ),
     "F103b": (
         "The log itself refuses to be committed beyond its end, with a `ValueError` too: only the sentence that the "
