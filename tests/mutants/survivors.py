@@ -36,10 +36,10 @@ GAPS: Mapping[str, str] = {
     **dict.fromkeys(("F115a", "F115b", "F116a", "F116b", "F116c", "F146"), OTHER_BYTES),
     **dict.fromkeys(("F107b", "F113"), FEW_BYTES),
     **dict.fromkeys(("F110sa", "F110sb", "F119sa"), LEFTOVERS),
-    "F109": "it swallows every error of the disk: case 0 stumbles over that as the store is opened, and is not counted.",
+    "F109": "it swallows every error of the disk: case 0 stumbles over that at the opening, and is not counted.",
     "F131sb": "gap: no name that comes from the wire reaches a path here.",
 }
-"""By mutant: why the simulation does not see it. Those that are in neither list were not met in the seeds that were run."""
+"""By mutant: why the simulation does not see it. Of those in neither list the moment has not come in the seeds run."""
 
 SURVIVORS: Mapping[str, str] = {**{name: f"proof: {text}" for name, text in PROOFS.items()}, **GAPS}
 """By mutant: what is known of those that the simulation does not find."""
