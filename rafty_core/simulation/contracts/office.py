@@ -15,6 +15,9 @@ from rafty_core.roles import Leader
 from rafty_core.simulation.contracts.before import NEWS, SLACK, Before
 from rafty_core.state import State
 
+MOST_ROUNDS = 4
+"""So many rounds may begin at once: when it is time, for reads, and once more for reads whose round was not answered."""
+
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
 
 
@@ -97,7 +100,7 @@ class OfficeContracts:
             self._rounds = [time for time in self._rounds if time > now - 0.9 * interval]
             self._rounds += [now] * max(beats.values())
             text = f"begins {len(self._rounds)} rounds of heartbeats at once, none of them answered"
-            if len(self._rounds) > 2:
+            if len(self._rounds) > MOST_ROUNDS:
                 raise InvariantViolation("I26", f"{self.id} {text}")
         for peer in members:
             late = now - self._sent.setdefault(peer, now)
