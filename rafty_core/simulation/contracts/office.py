@@ -16,7 +16,7 @@ from rafty_core.simulation.contracts.before import NEWS, SLACK, Before
 from rafty_core.state import State
 
 MOST_ROUNDS = 4
-"""So many rounds may begin at once: when it is time, for reads, and once more for reads whose round was not answered."""
+"""So many rounds may begin at once: as it is time, for reads, and once more for reads whose round is not answered."""
 
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
 
