@@ -157,8 +157,15 @@ class FrameSplitter:
     """Cuts received chunks into frames, whatever the chunks' borders, and holds at most one unfinished frame."""
 
     def __init__(self) -> None:
+        self.completed = 0
+        """How many frames have been cut so far."""
         self._rest = bytearray()
         self._needed = _AT_LEAST
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes the frame will have that has begun and has not ended; 0 if there is none."""
+        return self._needed if self._rest else 0
 
     def feed(self, chunk: bytes | bytearray) -> list[memoryview]:
         """The frames, without their length, that this chunk completes. They are views: decode them soon.
@@ -182,9 +189,11 @@ class FrameSplitter:
             if stop > end:
                 self._needed = 4 + length
                 self._rest += view[start:]
+                self.completed += len(frames)
                 return frames
             frames.append(view[start + 4 : stop])
             start = stop
         self._needed = _AT_LEAST
         self._rest += view[start:]
+        self.completed += len(frames)
         return frames

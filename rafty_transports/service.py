@@ -19,10 +19,10 @@ import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from rafty_transports import kv, picture, resp
+from rafty_transports.addresses import split_address
 from rafty_transports.administration import Administration
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.service_connection import LINGER_SECONDS, Connection, Served, ServingNode, linger
-from rafty_transports.tcp import split_address
 from rafty_transports.threads import run_in_daemon
 
 _REFUSALS_AT_ONCE = 64
