@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
 
 from rafty_transports.addresses import Address
+from rafty_transports.credentials import list_of
 from rafty_transports.gate import Gate, Shared, Visit
 from rafty_transports.handshake import Admission, HandshakeFailed, OnlyAsked, RefusedPeer, answer
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
@@ -25,7 +26,6 @@ from rafty_transports.peers import ACCEPTED, AcceptedConnection, Peer
 from rafty_transports.queues import Inbox
 from rafty_transports.refusals import Refusals
 from rafty_transports.roster import Roster
-from rafty_transports.security import check_names
 from rafty_transports.wires import Names, Wires
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class Acceptor:
     async def _answer(self, stream: ByteStream, names: Names | None) -> tuple[Peer, Identity, bytes]:
         def check(theirs: Identity) -> None:
             if names is not None:
-                check_names(theirs.node_id, names)
+                _check_names(theirs.node_id, names)
             self._roster.check(theirs)
 
         theirs, rest = await answer(stream, self._mine, check, self._admission, seconds=self._limits.handshake)
@@ -232,6 +232,16 @@ class Acceptor:
         if text != self._last_stranger:
             self._last_stranger = text
             logger.warning("incoming connection refused: %s", text)
+
+
+def _check_names(node_id: str, names: Names) -> None:
+    """Raise `Refused` unless this is whom the certificate names."""
+    if node_id not in names:
+        raise Refused(
+            f"who says that it is {node_id} has a certificate for {list_of(names)}, not for {node_id}: give each node "
+            "one of its own",
+            "certificate",
+        )
 
 
 async def _listen(where: Address) -> list[tuple[SocketListener, Address]]:

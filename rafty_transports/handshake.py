@@ -49,11 +49,15 @@ Admit: TypeAlias = Callable[[Identity], None]
 REMOVED: Final = "removed"
 """The code of a refusal that says: a committed configuration removed you, and you never return as you are."""
 
+BOTH_THE_SAME: Final = "start both with certificates, or both without"
+"""What to do when one side speaks TLS and the other one does not."""
+
 Check: TypeAlias = Callable[[Identity], None]
 """Raises `Refused` for a peer that must not be heard, `RemovedFromCluster` for one that must be told so."""
 
 _HELLO, _WELCOME, _BEGIN, _REFUSAL, _FAREWELL = 1, 2, 3, 4, 5
 _PREFIX = struct.Struct(">4sHI")
+_TLS = (b"\x16\x03", b"\x15\x03")  # how a handshake of TLS begins, and how an alert does
 _GROUP = 0
 _LINGER_SECONDS = 0.5
 
@@ -103,7 +107,7 @@ async def dial(
             return theirs
         except Refused as refusal:
             refused = Refused(str(refusal), refusal.reason)
-            await _refuse(stream, refusal)
+            await refuse(stream, refusal)
     if refused is not None:
         raise refused
     raise HandshakeFailed(f"{peer} did not finish the handshake within {seconds:g} s")
@@ -156,7 +160,7 @@ async def answer(
             await admission.ask(theirs)
         except Refused as refusal:
             refused = RefusedPeer(str(refusal), peer, refusal.reason)
-            await _refuse(stream, refusal)
+            await refuse(stream, refusal)
         else:
             await _send(stream, [_WELCOME, VERSION, *_names(mine), mine.address[:TEXT_LIMIT]])
             _check_begin(await reader.read(f"{peer}"), peer)
@@ -298,7 +302,7 @@ def _refusal(fields: list[Any]) -> Refused:
     return Refused(_text(fields, 1))
 
 
-async def _refuse(stream: ByteStream, refusal: Refused) -> None:
+async def refuse(stream: ByteStream, refusal: Refused) -> None:
     """Say why, and wait a moment for the other side to hang up: a reset would destroy the reason on its way."""
     with anyio.move_on_after(_LINGER_SECONDS):
         try:
@@ -320,6 +324,8 @@ class _Reader:
     async def read(self, who: str) -> list[Any]:
         """The next sentence, as a non-empty list. `Refused` if it is none of this protocol."""
         await self._fill(len(MAGIC), who)
+        if self.rest.startswith(_TLS):
+            raise Refused(f"{who} speaks TLS, and the other side plain text; {BOTH_THE_SAME}", "tls")
         if self.rest[: len(MAGIC)] != MAGIC:
             raise Refused(f"{who} does not speak the protocol of rafty: it begins with {self.rest[:8]!r}", "protocol")
         await self._fill(_PREFIX.size, who)
