@@ -1,4 +1,5 @@
-"""The command line of the benchmarks: `python -m benchmarks cluster`, `reads`, `catchup`, `simulation`.
+"""The command line of the benchmarks: `python -m benchmarks cluster`, `reads`, `catchup`, `simulation`,
+`transports`.
 
 Law: *it stops by itself, leaves nothing behind, and says so when it leaves something out.*
 """
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from benchmarks import catchup_command, cluster_command, reads_command, simulation_command
+from benchmarks import catchup_command, cluster_command, reads_command, simulation_command, transports_command
 from benchmarks.options import say
 from benchmarks.processes import BenchmarkError
 
@@ -18,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure rafty on this machine.")
     commands = top.add_subparsers(dest="command", required=True)
-    for module in (cluster_command, reads_command, catchup_command, simulation_command):
+    for module in (cluster_command, reads_command, catchup_command, simulation_command, transports_command):
         module.add_command(commands)
     return top
 

@@ -43,28 +43,33 @@ class _Authority:
 
 
 def run(directory: str, nodes: Sequence[str], days: int, force: bool) -> int:
-    """Make what is missing in `directory`; return the exit code. Raises `CommandFailed`.
+    """Make what is missing in `directory`, and say what to do with it; return the exit code. Raises as `make` does."""
+    made = make(Path(directory), nodes, days, force=force)
+    _print_result(Path(directory), nodes, days, made)
+    return DONE
+
+
+def make(directory: Path, nodes: Sequence[str], days: int, *, force: bool = False) -> bool:
+    """Make what is missing in `directory`; return whether the authority is new. Raises `CommandFailed`.
 
     nodes  node ids, each good as the name of a file, none twice
     days   how long the certificates are good
     force  replace certificates of nodes that are there already
     """
-    path = Path(directory)
     try:
-        _check_free(path, nodes, force)
-        authority = _read_authority(path) or _make_authority(days)
-        _check_days(authority.certificate, days, path)
-        path.mkdir(mode=0o700, exist_ok=True)
+        _check_free(directory, nodes, force)
+        authority = _read_authority(directory) or _make_authority(days)
+        _check_days(authority.certificate, days, directory)
+        directory.mkdir(mode=0o700, exist_ok=True)
         if authority.made:
-            _write_pair(path, AUTHORITY, authority.certificate, authority.key)
+            _write_pair(directory, AUTHORITY, authority.certificate, authority.key)
         for node_id in nodes:
             key = ec.generate_private_key(ec.SECP256R1())
-            _write_pair(path, node_id, _certify(node_id, key, authority, days), key)
+            _write_pair(directory, node_id, _certify(node_id, key, authority, days), key)
     except OSError as error:
         what = f"{error.filename} cannot be read or written: {(error.strerror or str(error)).lower()}"
         raise WrongInput(f"{what}; see to it, or give another --dir") from None
-    _print_result(path, nodes, days, authority.made)
-    return DONE
+    return authority.made
 
 
 def files_of(directory: Path, name: str) -> tuple[Path, Path]:
