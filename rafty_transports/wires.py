@@ -18,7 +18,7 @@ from rafty_transports.links import Limits
 from rafty_transports.packing import DecodeError
 from rafty_transports.reaching import reach
 from rafty_transports.security import Credentials, secure_accepted, secure_dialed
-from rafty_transports.websocket_stream import accept_websocket, dial_websocket
+from rafty_transports.websocket import accept_websocket, dial_websocket
 
 Names = frozenset[str]
 

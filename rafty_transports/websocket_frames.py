@@ -1,0 +1,126 @@
+"""The frames of WebSocket for trio: those of `wsproto`, with bounds, and without its slow masks.
+
+Law: *what a peer may not send is refused at the header that announces it.*
+
+`trio-websocket` lets `wsproto` read and write frames. Three things are different here. A message that is too large, in
+too many pieces, or text is refused as soon as a frame header says so. Each piece of a message is handed on as it comes
+in, so nothing gathers. And masks, which are one pass over every byte that a client sends, are computed by the C code
+of the library `websockets` if it is there: the way of `wsproto` takes a hundred times as long.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Generator
+from typing import Final
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Event, Message, Pong
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, ParseFailed, XorMaskerSimple
+
+from rafty_transports.websocket_stream import FRAGMENTS, MESSAGE_LIMIT
+
+_HEADER: Final = {0: struct.Struct("!BB"), 126: struct.Struct("!BBH"), 127: struct.Struct("!BBQ")}
+_FINAL_BINARY = 0x82
+_MASKED = 0x80
+
+
+def _slow_mask(data: bytes | bytearray, key: bytes) -> bytes:
+    return bytes(XorMaskerSimple(key).process(bytearray(data)))
+
+
+def _find_mask() -> Callable[[bytes | bytearray, bytes], bytes]:
+    try:
+        from websockets.speedups import apply_mask
+    except ImportError:
+        return _slow_mask
+    return apply_mask
+
+
+_mask = _find_mask()
+
+
+class _Masker(XorMaskerSimple):
+    """Unmasks one frame, which comes in pieces."""
+
+    def process(self, data: bytearray) -> bytearray:
+        plain = _mask(data, bytes(self._masking_key))
+        turn = len(data) % 4
+        self._masking_key = self._masking_key[turn:] + self._masking_key[:turn]
+        return plain  # type: ignore[return-value]  # bytes serve as well, and are not copied again
+
+
+class _Decoder(FrameDecoder):
+    """Reads frames, and refuses those that are out of bounds."""
+
+    def __init__(self, client: bool) -> None:
+        super().__init__(client)
+        self._size = 0
+        self._frames = 0
+
+    def parse_header(self) -> bool:
+        """Whether a header has come in. Raises `ParseFailed` with the close code for one that is refused."""
+        if not super().parse_header():
+            return False
+        if isinstance(self.masker, XorMaskerSimple):
+            self.masker = _Masker(self.masker.process(bytearray(4)))  # four zeros masked are the key
+        header = self.header
+        if header is None or header.opcode.iscontrol():
+            return True
+        if header.opcode is Opcode.TEXT:
+            raise ParseFailed("text is not spoken here, only binary messages", CloseReason.UNSUPPORTED_DATA)
+        first = header.opcode is Opcode.BINARY
+        self._size = header.payload_len if first else self._size + header.payload_len
+        self._frames = 1 if first else self._frames + 1
+        if self._size > MESSAGE_LIMIT:
+            raise ParseFailed(f"a message has more than {MESSAGE_LIMIT} bytes", CloseReason.MESSAGE_TOO_BIG)
+        if self._frames > FRAGMENTS:
+            raise ParseFailed(f"a message has more than {FRAGMENTS} frames", CloseReason.MESSAGE_TOO_BIG)
+        return True
+
+
+class _Frames(FrameProtocol):
+    def __init__(self, client: bool) -> None:
+        super().__init__(client, [])
+        self._frame_decoder = _Decoder(client)
+
+
+class BoundedConnection(Connection):
+    """One side of an open WebSocket connection; `wrong` says which rule the peer broke, "" as long as it broke none."""
+
+    def __init__(self, client: bool) -> None:
+        super().__init__(ConnectionType.CLIENT if client else ConnectionType.SERVER)
+        self._proto = _Frames(client)
+        self.wrong = ""
+
+    def send(self, event: Event) -> bytes:
+        """The bytes that say this event."""
+        if isinstance(event, Message) and isinstance(event.data, bytes) and self.state is ConnectionState.OPEN:
+            return _frame(event.data, self.client)
+        if isinstance(event, Pong) and self.state is not ConnectionState.OPEN:
+            return b""  # who closes owes no pongs, and wsproto refuses to write them
+        return super().send(event)
+
+    def events(self) -> Generator[Event, None, None]:
+        """What has come in: each piece of a message as a message of its own, none of them empty."""
+        for event in super().events():
+            if isinstance(event, BytesMessage):
+                if event.data:
+                    yield BytesMessage(data=event.data)
+                continue
+            if isinstance(event, CloseConnection) and self.state is ConnectionState.OPEN:
+                # wsproto found a fault. As if the peer had closed with this code, it is answered with it.
+                self.wrong = event.reason or "its frames are wrong"
+                self._state = ConnectionState.REMOTE_CLOSING
+            yield event
+
+
+def _frame(message: bytes, masked: bool) -> bytes:
+    """One binary message as one frame (RFC 6455, section 5.2)."""
+    size = len(message)
+    short = size if size < 126 else 126 if size < 65536 else 127
+    bit = _MASKED if masked else 0
+    header = _HEADER[0].pack(_FINAL_BINARY, bit | size) if size < 126 else _HEADER[short].pack(0x82, bit | short, size)
+    if not masked:
+        return header + message
+    key = os.urandom(4)
+    return b"".join((header, key, _mask(message, key)))
