@@ -96,6 +96,11 @@ class RespServer:
         return len(self._clients)
 
     @property
+    def room_taken(self) -> int:
+        """Bytes of `ClientLimits.room` that are taken now."""
+        return self._clients.room_taken
+
+    @property
     def refusals(self) -> list[tuple[str, int]]:
         """How many clients and requests were refused for each of `service_clients.REASONS`."""
         return self._clients.refusals.items()
