@@ -116,6 +116,8 @@ class RequestParser:
                 elif data[position] in _SPACES:
                     begin = _NO_SPACE.search(data, position)
                     position = begin.start() if begin is not None else size
+                elif data[position] == 0x16:
+                    raise RequestError("Protocol error: TLS is spoken, and this port speaks plain text")
                 else:
                     end = self._inline_end(data, position)
                     if end < 0:

@@ -34,6 +34,9 @@ from rafty_transports.threads import run_in_daemon
 _REFUSALS_AT_ONCE = 64
 _NO_MORE_SOCKETS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
+_PLAIN_TEXT = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
+"""What OpenSSL says of a client that does not speak TLS."""
+
 _log = logging.getLogger("rafty.service")
 
 
@@ -189,8 +192,10 @@ class RespServer:
             return stream
         try:
             return await TLSStream.wrap(stream, server_side=True, ssl_context=self._tls, standard_compatible=False)
-        except (anyio.EndOfStream, anyio.BrokenResourceError, OSError):
+        except (anyio.EndOfStream, anyio.BrokenResourceError, OSError) as error:
             self._clients.refusals.count("tls")
+            if isinstance(error, ssl.SSLError) and error.reason in _PLAIN_TEXT:
+                await self._part(stream, "ERR this port speaks TLS, and nothing else")
             raise
 
     async def _part(self, stream: ByteStream, text: str) -> None:
