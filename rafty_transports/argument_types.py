@@ -8,14 +8,46 @@ import ipaddress
 import os
 
 from rafty_transports.addresses import parse_address
+from rafty_transports.exits import WrongInput
 
 BACKENDS = ("asyncio", "trio", "uvloop")
 
 
+LONGEST_PASSWORD = 1024
+"""Bytes of a password in a file."""
+
+
 def password_of(options: argparse.Namespace) -> str | None:
-    """The password that was typed, or else that of the environment; None if there is neither."""
-    password: str | None = options.password
-    return password if password is not None else os.environ.get("RAFTY_PASSWORD") or None
+    """The password that was typed or is in a file, or else that of the environment; None if there is neither.
+
+    Raises `WrongInput` if it was typed and is in a file.
+    """
+    typed: str | None = options.password
+    if typed is not None and options.password_file is not None:
+        raise WrongInput("--password and --password-file are two passwords; give one of them")
+    given = typed if typed is not None else options.password_file
+    return given if given is not None else os.environ.get("RAFTY_PASSWORD") or None
+
+
+def admin_password_of(in_file: str | None = None) -> str | None:
+    """The password of the user admin: that in a file, or else that of the environment; None if there is neither."""
+    return in_file if in_file is not None else os.environ.get("RAFTY_ADMIN_PASSWORD") or None
+
+
+def password_file(path: str) -> str:
+    """The password in this file: its first line, and there is no other. Raises `ArgumentTypeError`."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LONGEST_PASSWORD + 2)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {reason}; give a file with a password") from None
+    password = content.removesuffix(b"\n").removesuffix(b"\r")
+    if not password or len(password) > LONGEST_PASSWORD or b"\n" in password:
+        raise argparse.ArgumentTypeError(
+            f"{path} does not hold a password; write it there as one line of 1 to {LONGEST_PASSWORD} bytes"
+        )
+    return password.decode("utf-8", "surrogateescape")
 
 
 def address(text: str) -> str:

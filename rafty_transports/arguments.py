@@ -9,7 +9,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from rafty_transports.argument_types import BACKENDS, addresses, password_of, seconds
+from rafty_transports.access import access_of, add_access
+from rafty_transports.argument_types import BACKENDS, addresses, seconds
 from rafty_transports.certs_arguments import add_certs, run_certs
 from rafty_transports.cluster_arguments import add_cluster_commands
 from rafty_transports.exits import EXIT_CODES, WrongInput
@@ -85,7 +86,7 @@ def add_asking(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT,...",
         help="where the nodes serve clients; they are asked in turn while that is safe",
     )
-    add("--password", help="what the nodes ask for; better given in the environment as RAFTY_PASSWORD")
+    add_access(parser)
     add("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="how long to try (10)")
 
 
@@ -100,7 +101,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _run_command(options: argparse.Namespace) -> int:
     from rafty_transports.commands import run
 
-    options.password = password_of(options)
+    options.access = access_of(options)
     return run(options)
 
 

@@ -83,6 +83,8 @@ class Settings:
     name: str = "rafty"
     backend: str = "asyncio"
     password: str | None = field(default=None, repr=False)
+    admin_password: str | None = field(default=None, repr=False)
+    protected_mode: bool = True
     verbose: bool = False
     parent: int | None = None
 
@@ -126,6 +128,8 @@ async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
         machine=machine,
         administration=Administration(node, store.snapshots),
         password=settings.password,
+        admin_password=settings.admin_password,
+        protected_mode=settings.protected_mode,
     )
     try:
         with node.notices() as notices:

@@ -12,14 +12,17 @@ from rafty_transports.addresses import parse_address
 from rafty_transports.argument_types import (
     BACKENDS,
     address,
+    admin_password_of,
     is_loopback,
     members,
     node_address,
     node_addresses,
     node_id,
+    password_file,
     password_of,
 )
 from rafty_transports.exits import WrongInput
+from rafty_transports.passwords import Passwords
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +65,20 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     add("--name", default="rafty", metavar="CLUSTER", help="the name of the cluster, the same on every node (rafty)")
     add("--backend", default="asyncio", choices=BACKENDS, help="the event loop (asyncio)")
     add("--password", help="what clients must name; better given in the environment as RAFTY_PASSWORD")
+    add("--password-file", type=password_file, metavar="FILE", help="the file whose first line is the password")
+    add(
+        "--admin-password-file",
+        type=password_file,
+        metavar="FILE",
+        help="the file whose first line is the password of the user admin, who alone then may change the cluster or "
+        "back it up (RAFTY_ADMIN_PASSWORD)",
+    )
+    add(
+        "--protected-mode",
+        choices=("yes", "no"),
+        default="yes",
+        help="without a password, serve clients on this machine alone (yes)",
+    )
     add("--insecure", action="store_true", help="listen on addresses that are not loopback, though in plain text")
     add(
         "--restored",
@@ -102,6 +119,11 @@ def run_serve(options: argparse.Namespace) -> int:
                 f"{'--client-tls' if what == '--client' else '--tls-cert, --tls-key and --tls-ca'}, listen on a "
                 "loopback address, or give --insecure if the network is yours alone"
             )
+    password, admin_password = password_of(options), admin_password_of(options.admin_password_file)
+    try:
+        Passwords(password, admin_password)
+    except ValueError as error:
+        raise WrongInput(str(error)) from None
     return run(
         Settings(
             node_id=options.id,
@@ -116,7 +138,9 @@ def run_serve(options: argparse.Namespace) -> int:
             client_tls=options.client_tls,
             name=options.name,
             backend=options.backend,
-            password=password_of(options),
+            password=password,
+            admin_password=admin_password,
+            protected_mode=options.protected_mode == "yes",
             verbose=options.verbose,
             parent=options.die_with_parent,
         )
