@@ -64,6 +64,7 @@ class Credentials:
         self._complained = ""
         self._looks = threading.BoundedSemaphore(LOOKS)
         self._looking = threading.Lock()
+        self._for_clients: list[ssl.SSLContext] = []
 
     @classmethod
     def from_files(
@@ -101,6 +102,20 @@ class Credentials:
                     logger.warning("certificates are not looked at: %s", error)
         return self._contexts
 
+    def for_clients(self, *, certificate_required: bool) -> ssl.SSLContext:
+        """A context for a port that serves clients with the certificate of this node, by TLS 1.2 or later.
+
+        What replaces the certificate is used there, too, as soon as it is found. Only for credentials `from_files`;
+        raises `WrongCredentials` for others.
+        """
+        if self._files is None:
+            raise WrongCredentials(
+                "credentials of your own contexts have none for clients; give the service one of yours"
+            )
+        context = self._files.for_clients(certificate_required)
+        self._for_clients.append(context)
+        return context
+
     def _look(self, files: "_Files") -> None:
         try:
             with self._looking:
@@ -114,6 +129,8 @@ class Credentials:
         try:
             contexts = files.load()
             _check(contexts, self._node_id, files)
+            for context in self._for_clients:
+                files.into(context)
         except WrongCredentials as wrong:
             if state != self._complained:
                 self._complained = state
@@ -210,6 +227,19 @@ class _Files:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
+        self.into(context)
+        return context
+
+    def for_clients(self, certificate_required: bool) -> ssl.SSLContext:
+        """A context for a server of clients. Raises `WrongCredentials`. Blocking."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED if certificate_required else ssl.CERT_NONE
+        self.into(context)
+        return context
+
+    def into(self, context: ssl.SSLContext) -> None:
+        """Have this context use what the files contain now. Raises `WrongCredentials`. Blocking."""
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
             context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
@@ -226,7 +256,6 @@ class _Files:
             raise WrongCredentials(
                 f"the authority {self.authority} cannot be read as PEM; give its certificate"
             ) from None
-        return context
 
 
 def _check_file(path: Path, what: str, mark: bytes) -> None:

@@ -118,10 +118,11 @@ class Peer:
     def tell(self, address: str) -> None:
         """It says itself that it is reached at this address ("": it does not say)."""
         if address and address != self.said:
+            waits = not self.addresses
             self.said = address
             self.outbox.holding = True
-            if not self.outbox.connected:
-                self.attempt.cancel()  # it may have waited for an address
+            if waits:
+                self.attempt.cancel()
 
     def note(self, now: float) -> None:
         """It said something."""

@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ from rafty_transports.kv import KeyValueMachine
 from rafty_transports.node import Node, NodeFailed, NodeRemoved
 from rafty_transports.observers import Notices
 from rafty_transports.offline import begin_anew
+from rafty_transports.picture import network_of
 from rafty_transports.printing import Lines
 from rafty_transports.security import Credentials
 from rafty_transports.service import RespServer, ServiceError
@@ -130,6 +132,8 @@ async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
         password=settings.password,
         admin_password=settings.admin_password,
         protected_mode=settings.protected_mode,
+        tls=_for_clients(settings, credentials),
+        facts=partial(network_of, transport),
     )
     try:
         with node.notices() as notices:
@@ -160,6 +164,13 @@ def _credentials(settings: Settings) -> Credentials | None:
     except ValueError as error:
         raise WrongInput(str(error)) from error
     return credentials
+
+
+def _for_clients(settings: Settings, credentials: Credentials | None) -> ssl.SSLContext | None:
+    """With a password clients need no certificate; without one they show one of the same authority."""
+    if credentials is None or not settings.client_tls:
+        return None
+    return credentials.for_clients(certificate_required=settings.password is None)
 
 
 async def _begin_anew(settings: Settings, said: Lines) -> Settings:
