@@ -70,6 +70,15 @@ def parse_address(text: str, scheme: str = "tcp") -> Address:
     return Address(named, host, port, f"/{path}" if path else WEBSOCKET_PATH)
 
 
+def check_encryption(address: Address, certificate: bool) -> None:
+    """Raise `ValueError` if a node with a certificate, or without one, must not speak what is spoken there."""
+    if address.encrypted and not certificate:
+        raise ValueError(f"{address} is encrypted, and this node has no certificate; give it one")
+    if not address.encrypted and certificate:
+        secure = "wss" if address.web else "tls"
+        raise ValueError(f"{address} is plain text, and this node has a certificate; use {secure}://")
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of "host:port" or "[host]:port"; the host may be empty. Raises `ValueError` if it is neither."""
     host, colon, port = address.rpartition(":")

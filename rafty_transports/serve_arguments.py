@@ -7,8 +7,9 @@ data directory that it has (neither), as it must after `rafty restore` and `raft
 """
 
 import argparse
+from collections.abc import Sequence
 
-from rafty_transports.addresses import parse_address
+from rafty_transports.addresses import check_encryption, parse_address
 from rafty_transports.argument_types import (
     BACKENDS,
     address,
@@ -110,6 +111,7 @@ def run_serve(options: argparse.Namespace) -> int:
     if options.client in nodes:
         raise WrongInput(f"{options.client} is given for clients and for nodes; give --client a port of its own")
     credentials = _credentials(options)
+    _check_encryption([*listen, advertise, *cluster.values()], credentials is not None)
     plain = [] if credentials else [("--listen", where) for where in listen]
     plain += [] if options.client_tls else [("--client", options.client)]
     for what, where in plain:
@@ -145,6 +147,14 @@ def run_serve(options: argparse.Namespace) -> int:
             parent=options.die_with_parent,
         )
     )
+
+
+def _check_encryption(addresses: Sequence[str], certificate: bool) -> None:
+    for where in addresses:
+        try:
+            check_encryption(parse_address(where, "tls" if certificate else "tcp"), certificate)
+        except ValueError as error:
+            raise WrongInput(str(error)) from None
 
 
 def _credentials(options: argparse.Namespace) -> tuple[str, str, str] | None:

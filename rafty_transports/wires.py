@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.abc import ByteStream, SocketStream
 
-from rafty_transports.addresses import Address
+from rafty_transports.addresses import Address, check_encryption
+from rafty_transports.handshake import HandshakeFailed
 from rafty_transports.interfaces import Refused
 from rafty_transports.links import Limits
 from rafty_transports.packing import DecodeError
@@ -37,11 +38,7 @@ class Wires:
 
     def check(self, address: Address) -> None:
         """Raise `ValueError` if this node cannot, or must not, speak what is spoken there."""
-        if address.encrypted and self._credentials is None:
-            raise ValueError(f"{address} is encrypted, and this node has no certificate; give it one")
-        if not address.encrypted and self._credentials is not None:
-            secure = "wss" if address.web else "tls"
-            raise ValueError(f"{address} is plain text, and this node has a certificate; use {secure}://")
+        check_encryption(address, self._credentials is not None)
 
     @asynccontextmanager
     async def dialed(self, address: Address, peer: str) -> AsyncIterator[ByteStream]:
@@ -74,7 +71,7 @@ class Wires:
         try:
             stream: ByteStream = socket
             if self._credentials is not None:
-                stream, names = await secure_accepted(socket, self._credentials)
+                stream, names = await _secured(socket, self._credentials)
             if at.web:
                 async with accept_websocket(stream, path=at.path, origins=self._origins) as web:
                     try:
@@ -96,6 +93,18 @@ class Wires:
             return await reach(address.host, address.port, resolving=limits.handshake, connecting=limits.connect)
         except (OSError, UnicodeError) as error:
             raise CannotReach(f"cannot connect to {address.socket}: {_words(error)}") from error
+
+
+async def _secured(socket: SocketStream, credentials: Credentials) -> tuple[ByteStream, Names]:
+    """As `secure_accepted`, with words for counting what went wrong."""
+    try:
+        return await secure_accepted(socket, credentials)
+    except Refused as refusal:
+        refusal.reason = "certificate"
+        raise
+    except HandshakeFailed as failure:
+        failure.reason = "tls"
+        raise
 
 
 def _words(error: Exception) -> str:

@@ -126,7 +126,7 @@ async def test_numbers_of_other_types_and_ranges_are_no_fields() -> None:
     async with besieged() as cluster:
         leader = cluster.leader.identity.node_id
         await say(
-            *[cluster],
+            cluster,
             *[
                 frame(HEARTBEAT, ["x1", leader, odd, 0, 1])
                 for odd in (True, 1.0, -1, 2**63, 2**64 - 1, "1", None, b"1")
