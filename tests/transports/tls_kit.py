@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from rafty_transports.interfaces import Refused
 from rafty_transports.security import Credentials, secure_accepted, secure_dialed
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -181,3 +182,12 @@ async def secured(
     async with connection() as (near, far):
         one, (other, _) = await together(secure_dialed(near, dialing, peer), secure_accepted(far, accepting))
         yield one, other
+
+
+def sentence_of(outcome: Any, kind: type[Exception] = Refused) -> str:
+    """What was raised, which must be of this kind and one sentence."""
+    assert isinstance(outcome, kind), repr(outcome)
+    text = str(outcome)
+    assert "\n" not in text
+    assert not text.endswith(".")
+    return text
