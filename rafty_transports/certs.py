@@ -99,6 +99,12 @@ def _read_authority(directory: Path) -> _Authority | None:
         raise WrongInput(f"{where} and its key are no certificate and bare key in PEM; give another --dir") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise WrongInput(f"{key_file} is not the key of {where.name}, or none on a curve; give another --dir")
+    try:
+        signs = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        signs = False
+    if not signs:
+        raise WrongInput(f"{where} is no authority: its certificate may not sign others; give another --dir")
     return _Authority(certificate, key, made=False)
 
 

@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeAlias
 import anyio
 
 from rafty_transports.threads import run_in_daemon
-from rafty_transports.tls_words import certificate_sentence
+from rafty_transports.tls_words import certificate_sentence, printable
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def names_of(certificate: Mapping[str, Any]) -> frozenset[str]:
 
 def list_of(names: frozenset[str]) -> str:
     """These names in a sentence, cut if they are long."""
-    return f"{', '.join(sorted(names)) or 'nobody':.200}"
+    return printable(f"{', '.join(sorted(names)) or 'nobody':.200}")
 
 
 def _check_context(context: ssl.SSLContext, name: str, protocol: int) -> None:

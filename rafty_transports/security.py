@@ -22,7 +22,7 @@ from rafty_transports.credentials import list_of, names_of
 from rafty_transports.handshake import MAGIC, TEXT_LIMIT, HandshakeFailed, RefusedPeer, refuse
 from rafty_transports.interfaces import Refused
 from rafty_transports.tls_stream import TlsStream
-from rafty_transports.tls_words import sentence
+from rafty_transports.tls_words import printable, sentence
 
 _AGREED: Final = b"\x01"
 _REFUSED: Final = b"\x02"
@@ -128,8 +128,7 @@ async def _hear(tls: TlsStream, who: str) -> str | None:
     length = int.from_bytes(await _exactly(tls, 2), "big")
     if length > TEXT_LIMIT:
         raise HandshakeFailed(f"{who} refuses in {length} bytes, and {TEXT_LIMIT} is the limit")
-    text = (await _exactly(tls, length)).decode(errors="replace")
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable((await _exactly(tls, length)).decode(errors="replace"))
 
 
 async def _exactly(tls: TlsStream, count: int) -> bytes:

@@ -28,6 +28,7 @@ FAREWELL_SECONDS: Final = 0.5
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 _WIRE_BYTES = 256 * 1024
+_SLICE_BYTES = 128 * 1024
 _RECORD_BYTES = 16 * 1024
 
 
@@ -135,7 +136,7 @@ class TlsStream(ByteStream):
                 if self._unsendable:
                     raise anyio.BrokenResourceError
                 try:
-                    written = self._tls.write(view[:_WIRE_BYTES])
+                    written = self._tls.write(view[:_SLICE_BYTES])
                 except ssl.SSLError as error:
                     self._unsendable = True
                     raise anyio.BrokenResourceError from error

@@ -37,7 +37,7 @@ _ALERTS: Final = {
 }
 """Why the other side did not accept the certificate of this node, by the alert that it sent."""
 
-_OLD: Final = frozenset({"UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "WRONG_SSL_VERSION", "NO_PROTOCOLS_AVAILABLE"})
+_OLD: Final = frozenset({"UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "WRONG_SSL_VERSION"})
 _TLS = (b"\x16", b"\x15")
 
 
@@ -47,6 +47,11 @@ def certificate_sentence(error: ssl.SSLCertVerificationError, whose: str) -> str
         return f"{whose} is not signed by the authority of this node; {_SAME}"
     known = _VERIFICATION.get(error.verify_code)
     return f"{whose} {known}" if known else f"{whose} was not accepted: {error.verify_message}"
+
+
+def printable(text: str) -> str:
+    """`text`, which somebody else wrote, for a line of a log."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def is_tls(first: bytes) -> bool:
