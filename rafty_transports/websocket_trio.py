@@ -86,6 +86,7 @@ class _Beneath(trio.abc.Stream):
         self._below = below
         self._head: _Head | None = head
         self._rest = b""
+        self._done = False
         self.opened = anyio.Event()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -104,6 +105,8 @@ class _Beneath(trio.abc.Stream):
             head, self._rest = await read()
             return head
         await self.opened.wait()
+        if self._done:
+            raise trio.ClosedResourceError
         if self._rest:
             data, self._rest = self._rest, b""
             return data
@@ -115,7 +118,8 @@ class _Beneath(trio.abc.Stream):
             raise trio.BrokenResourceError from error
 
     async def aclose(self) -> None:
-        """The library has done with it; `WebSocketStream` closes what is beneath."""
+        """The library has done with it: it reads no more. `WebSocketStream` closes what is beneath."""
+        self._done = True
         await trio.lowlevel.checkpoint()
 
 
@@ -192,6 +196,6 @@ class _Stream(WebSocketStream):
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         await self._connection.aclose(code, reason)
-        await self._guard.ended.wait()  # until then the library reads from below: to the end, on the dialing side
-        if self._serving and (self._frames.wrong or self._guard.failure is not None):
+        await self._guard.ended.wait()  # until then the library reads from below
+        if not self._serving or self._frames.wrong or self._guard.failure is not None:
             await linger(self._below.stream)
