@@ -19,7 +19,7 @@ from wsproto.utilities import LocalProtocolError
 from rafty_transports.handshake import HandshakeFailed
 from rafty_transports.websocket_frames import BoundedConnection
 from rafty_transports.websocket_http import ENDED, SUBPROTOCOL, linger, read_answer
-from rafty_transports.websocket_stream import MESSAGE_LIMIT, RECEIVE_BYTES, Below, WebSocketStream
+from rafty_transports.websocket_stream import GONE, LOST, MESSAGE_LIMIT, RECEIVE_BYTES, Below, WebSocketStream, broke
 
 _ABNORMAL = 1006
 _LIMITS: Any = {"message_queue_size": 1, "max_message_size": MESSAGE_LIMIT, "receive_buffer_size": RECEIVE_BYTES}
@@ -179,7 +179,7 @@ class _Stream(WebSocketStream):
             await self._connection.send_message(bytes(message))
         except (ConnectionClosed, LocalProtocolError) as error:
             self._check_open()
-            raise anyio.BrokenResourceError from error
+            raise anyio.BrokenResourceError(broke(self._frames.wrong) if self._frames.wrong else GONE) from error
 
     async def _receive_piece(self) -> bytes:
         try:
@@ -187,10 +187,9 @@ class _Stream(WebSocketStream):
         except ConnectionClosed as error:
             self._check_open()
             if self._frames.wrong:
-                text = f"the peer broke the rules of WebSocket: {self._frames.wrong}"
-                raise anyio.BrokenResourceError(text) from error
+                raise anyio.BrokenResourceError(broke(self._frames.wrong)) from error
             if error.reason is None or error.reason.code == _ABNORMAL:
-                raise anyio.BrokenResourceError("the connection ended without a closing handshake") from error
+                raise anyio.BrokenResourceError(LOST) from error
             self.close_code, self.close_reason = int(error.reason.code), error.reason.reason or ""
             raise anyio.EndOfStream from error
 
