@@ -25,16 +25,25 @@ from websockets.uri import parse_uri
 from rafty_transports.handshake import HandshakeFailed
 from rafty_transports.websocket_http import ENDED, SUBPROTOCOL, linger, read_answer
 from rafty_transports.websocket_stream import (
+    EMPTY_FRAMES,
     FRAGMENTS,
+    GONE,
+    LOST,
     MESSAGE_LIMIT,
+    NO_TEXT,
+    POLICY,
     RECEIVE_BYTES,
     TOO_BIG,
     UNSUPPORTED,
     Below,
     WebSocketStream,
+    broke,
+    too_many_empty_frames,
+    too_many_frames,
 )
 
 _Protocol: TypeAlias = ClientProtocol | ServerProtocol
+_SLICE = 16 * 1024  # so much is parsed at once: some thousand frames, if they are as small as can be
 _SUBPROTOCOLS = [Subprotocol(SUBPROTOCOL)]
 
 
@@ -85,6 +94,7 @@ class _Stream(WebSocketStream):
         self._writing = anyio.Lock(fast_acquire=True)
         self._pieces: deque[bytes] = deque()  # what one read brought, and no more is read before it is taken
         self._frames = 0
+        self._empty = 0
         self._wrong = ""
 
     async def flush(self) -> None:
@@ -93,39 +103,44 @@ class _Stream(WebSocketStream):
             if data := b"".join(self._protocol.data_to_send()):
                 await self._below.send(data)
             elif self._below.cut:
-                raise anyio.BrokenResourceError
+                raise anyio.BrokenResourceError(GONE)
 
     def feed(self, data: bytes) -> None:
         """Tell the protocol what came in."""
-        if data:
-            self._protocol.receive_data(data)
+        for start in range(0, len(data), _SLICE):
+            self._protocol.receive_data(data[start : start + _SLICE])
             for event in self._protocol.events_received():
-                if isinstance(event, Frame):
+                if isinstance(event, Frame) and not self._wrong:
                     self._note(event)
             if self._protocol.parser_exc is not None and not self._wrong:
-                self._wrong = f"the peer broke the rules of WebSocket: {self._protocol.parser_exc}"
-            if (said := self._protocol.close_rcvd) is not None:
-                self.close_code, self.close_reason = int(said.code), said.reason
+                self._wrong = broke(str(self._protocol.parser_exc))
+            if self._wrong:
+                break
+        if (said := self._protocol.close_rcvd) is not None:
+            self.close_code, self.close_reason = int(said.code), said.reason
 
     def _note(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.TEXT:
-            self._fail(UNSUPPORTED, "text is not spoken here, only binary messages")
-        elif frame.opcode is Opcode.BINARY or frame.opcode is Opcode.CONT:
+        data = frame.opcode is Opcode.BINARY or frame.opcode is Opcode.CONT
+        if data:
             self._frames = 1 if frame.opcode is Opcode.BINARY else self._frames + 1
-            if self._frames > FRAGMENTS:
-                self._fail(TOO_BIG, f"a message has more than {FRAGMENTS} frames")
-            elif frame.data and not self._wrong:
-                self._pieces.append(bytes(frame.data))
+        self._empty = 0 if data and frame.data else self._empty + 1
+        if frame.opcode is Opcode.TEXT:
+            self._fail(UNSUPPORTED, NO_TEXT)
+        elif self._frames > FRAGMENTS:
+            self._fail(TOO_BIG, too_many_frames())
+        elif self._empty > EMPTY_FRAMES:
+            self._fail(POLICY, too_many_empty_frames())
+        elif data and frame.data:
+            self._pieces.append(bytes(frame.data))
 
     def _fail(self, code: int, text: str) -> None:
-        if not self._wrong:
-            self._wrong = f"the peer broke the rules of WebSocket: {text}"
-            if self._protocol.state is State.OPEN:
-                self._protocol.fail(code, text)
+        self._wrong = broke(text)
+        if self._protocol.state is State.OPEN:
+            self._protocol.fail(code, text)
 
     async def _send_message(self, message: bytes) -> None:
         if self._protocol.state is not State.OPEN:
-            raise anyio.BrokenResourceError
+            raise anyio.BrokenResourceError(self._wrong or GONE)
         self._protocol.send_binary(message)
         await self.flush()
 
@@ -138,7 +153,7 @@ class _Stream(WebSocketStream):
                 data = await self._below.stream.receive(RECEIVE_BYTES)
             except ENDED as error:
                 self._check_open()
-                raise anyio.BrokenResourceError("the connection ended without a closing handshake") from error
+                raise anyio.BrokenResourceError(LOST) from error
             self.feed(data)
             await self._answer()
         return self._pieces.popleft()

@@ -17,7 +17,14 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Pong
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, ParseFailed, XorMaskerSimple
 
-from rafty_transports.websocket_stream import FRAGMENTS, MESSAGE_LIMIT
+from rafty_transports.websocket_stream import (
+    EMPTY_FRAMES,
+    FRAGMENTS,
+    MESSAGE_LIMIT,
+    NO_TEXT,
+    too_many_empty_frames,
+    too_many_frames,
+)
 
 _HEADER: Final = {0: struct.Struct("!BB"), 126: struct.Struct("!BBH"), 127: struct.Struct("!BBQ")}
 _FINAL_BINARY = 0x82
@@ -56,6 +63,7 @@ class _Decoder(FrameDecoder):
         super().__init__(client)
         self._size = 0
         self._frames = 0
+        self._empty = 0
 
     def parse_header(self) -> bool:
         """Whether a header has come in. Raises `ParseFailed` with the close code for one that is refused."""
@@ -63,19 +71,26 @@ class _Decoder(FrameDecoder):
             return False
         if isinstance(self.masker, XorMaskerSimple):
             self.masker = _Masker(self.masker.process(bytearray(4)))  # four zeros masked are the key
-        header = self.header
-        if header is None or header.opcode.iscontrol():
-            return True
-        if header.opcode is Opcode.TEXT:
-            raise ParseFailed("text is not spoken here, only binary messages", CloseReason.UNSUPPORTED_DATA)
-        first = header.opcode is Opcode.BINARY
-        self._size = header.payload_len if first else self._size + header.payload_len
+        if self.header is not None:
+            self._check(self.header.opcode, self.header.payload_len)
+        return True
+
+    def _check(self, opcode: Opcode, size: int) -> None:
+        control = opcode.iscontrol()
+        self._empty = self._empty + 1 if control or not size else 0
+        if self._empty > EMPTY_FRAMES:
+            raise ParseFailed(too_many_empty_frames(), CloseReason.POLICY_VIOLATION)
+        if control:
+            return
+        if opcode is Opcode.TEXT:
+            raise ParseFailed(NO_TEXT, CloseReason.UNSUPPORTED_DATA)
+        first = opcode is Opcode.BINARY
+        self._size = size if first else self._size + size
         self._frames = 1 if first else self._frames + 1
         if self._size > MESSAGE_LIMIT:
             raise ParseFailed(f"a message has more than {MESSAGE_LIMIT} bytes", CloseReason.MESSAGE_TOO_BIG)
         if self._frames > FRAGMENTS:
-            raise ParseFailed(f"a message has more than {FRAGMENTS} frames", CloseReason.MESSAGE_TOO_BIG)
-        return True
+            raise ParseFailed(too_many_frames(), CloseReason.MESSAGE_TOO_BIG)
 
 
 class _Frames(FrameProtocol):

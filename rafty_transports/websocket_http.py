@@ -59,7 +59,7 @@ async def linger(stream: ByteStream) -> None:
     Forgets what still comes in. The caller limits the time.
     """
     try:
-        with suppress(NotImplementedError):  # TLS has no end of one direction
+        with suppress(NotImplementedError, TypeError):  # TLS has no end of one direction; TypeError once it is over
             await stream.send_eof()
         while True:
             await stream.receive(65536)

@@ -3,9 +3,10 @@
 Law: *one `send` is one binary message, and nothing is read from below before somebody receives.*
 
 The boundaries of messages mean nothing to the receiver: it takes bytes, as from TCP. What a peer does wrong ends the
-stream, and the peer is told by a close code: 1002 for broken rules, 1003 for text, 1009 for a message that is larger
-than `MESSAGE_LIMIT` or in more than `FRAGMENTS` pieces. Pings of others are answered while somebody receives; none are
-sent here, for rafty says something of its own on each connection every 0.75 s (`links.py`).
+stream, and the peer is told by a close code: 1002 for broken rules, 1003 for text, 1008 for more than `EMPTY_FRAMES`
+frames in a row that carry nothing, 1009 for a message that is larger than `MESSAGE_LIMIT` or in more than `FRAGMENTS`
+pieces. Pings of others are answered while somebody receives; none are sent here, for rafty says something of its own
+on each connection every 0.75 s (`links.py`).
 """
 
 import sys
@@ -27,11 +28,23 @@ MESSAGE_LIMIT: Final = 1024 * 1024
 FRAGMENTS: Final = 4096
 """Into so many frames may a peer split one message, at most."""
 
+EMPTY_FRAMES: Final = 1024
+"""So many frames without a byte for the receiver may follow each other: pings, pongs, and data of no length."""
+
 RECEIVE_BYTES: Final = 256 * 1024
 """How much is read from below at a time."""
 
 NORMAL, GOING_AWAY, BROKEN_RULES, UNSUPPORTED, POLICY, TOO_BIG = 1000, 1001, 1002, 1003, 1008, 1009
 """Close codes (RFC 6455, section 7.4.1)."""
+
+LOST: Final = "the connection ended without a closing handshake"
+"""Why nothing can be received from a peer that did not close."""
+
+GONE: Final = "the connection is lost, or the peer has closed it"
+"""Why nothing can be sent."""
+
+NO_TEXT: Final = "text is not spoken here, only binary messages"
+"""What a peer did that sends text."""
 
 _CODES = (NORMAL, GOING_AWAY, BROKEN_RULES, UNSUPPORTED, POLICY, TOO_BIG)
 _REASON_BYTES = 123
@@ -46,6 +59,21 @@ def _checked(code: int) -> int:
     if not (code in _CODES or 3000 <= code <= 4999):
         raise ValueError(f"{code} is no close code that may be sent; use 1000, 1001, 1002, 1008 or 1009")
     return code
+
+
+def broke(rule: str) -> str:
+    """The sentence for a peer that did this."""
+    return f"the peer broke the rules of WebSocket: {rule}"
+
+
+def too_many_frames() -> str:
+    """What a peer did that split a message too often."""
+    return f"a message has more than {FRAGMENTS} frames"
+
+
+def too_many_empty_frames() -> str:
+    """What a peer did that floods."""
+    return f"more than {EMPTY_FRAMES} frames in a row carry nothing"
 
 
 def on_trio() -> bool:
@@ -68,7 +96,7 @@ class Below:
     async def send(self, data: bytes) -> None:
         """Raises as `ByteStream.send` does, and `BrokenResourceError` after a write that was cut short."""
         if self.cut:
-            raise anyio.BrokenResourceError
+            raise anyio.BrokenResourceError("a write was cut short before, and nothing can follow half a frame")
         self.cut = True
         await self.stream.send(data)
         self.cut = False

@@ -19,7 +19,7 @@ from wsproto.utilities import LocalProtocolError
 from rafty_transports.handshake import HandshakeFailed
 from rafty_transports.websocket_frames import BoundedConnection
 from rafty_transports.websocket_http import ENDED, SUBPROTOCOL, linger, read_answer
-from rafty_transports.websocket_stream import MESSAGE_LIMIT, RECEIVE_BYTES, Below, WebSocketStream
+from rafty_transports.websocket_stream import GONE, LOST, MESSAGE_LIMIT, RECEIVE_BYTES, Below, WebSocketStream, broke
 
 _ABNORMAL = 1006
 _LIMITS: Any = {"message_queue_size": 1, "max_message_size": MESSAGE_LIMIT, "receive_buffer_size": RECEIVE_BYTES}
@@ -86,6 +86,7 @@ class _Beneath(trio.abc.Stream):
         self._below = below
         self._head: _Head | None = head
         self._rest = b""
+        self._done = False
         self.opened = anyio.Event()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -104,6 +105,8 @@ class _Beneath(trio.abc.Stream):
             head, self._rest = await read()
             return head
         await self.opened.wait()
+        if self._done:
+            raise trio.ClosedResourceError
         if self._rest:
             data, self._rest = self._rest, b""
             return data
@@ -115,7 +118,8 @@ class _Beneath(trio.abc.Stream):
             raise trio.BrokenResourceError from error
 
     async def aclose(self) -> None:
-        """The library has done with it; `WebSocketStream` closes what is beneath."""
+        """The library has done with it: it reads no more. `WebSocketStream` closes what is beneath."""
+        self._done = True
         await trio.lowlevel.checkpoint()
 
 
@@ -175,7 +179,7 @@ class _Stream(WebSocketStream):
             await self._connection.send_message(bytes(message))
         except (ConnectionClosed, LocalProtocolError) as error:
             self._check_open()
-            raise anyio.BrokenResourceError from error
+            raise anyio.BrokenResourceError(broke(self._frames.wrong) if self._frames.wrong else GONE) from error
 
     async def _receive_piece(self) -> bytes:
         try:
@@ -183,15 +187,14 @@ class _Stream(WebSocketStream):
         except ConnectionClosed as error:
             self._check_open()
             if self._frames.wrong:
-                text = f"the peer broke the rules of WebSocket: {self._frames.wrong}"
-                raise anyio.BrokenResourceError(text) from error
+                raise anyio.BrokenResourceError(broke(self._frames.wrong)) from error
             if error.reason is None or error.reason.code == _ABNORMAL:
-                raise anyio.BrokenResourceError("the connection ended without a closing handshake") from error
+                raise anyio.BrokenResourceError(LOST) from error
             self.close_code, self.close_reason = int(error.reason.code), error.reason.reason or ""
             raise anyio.EndOfStream from error
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         await self._connection.aclose(code, reason)
-        await self._guard.ended.wait()  # until then the library reads from below: to the end, on the dialing side
-        if self._serving and (self._frames.wrong or self._guard.failure is not None):
+        await self._guard.ended.wait()  # until then the library reads from below
+        if not self._serving or self._frames.wrong or self._guard.failure is not None:
             await linger(self._below.stream)
