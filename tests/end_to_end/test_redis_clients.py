@@ -189,7 +189,7 @@ async def test_redis_cli_and_redis_benchmark_with_a_password_and_as_administrato
         secret = (cli, "-p", port, "--no-auth-warning", "-a", "secret")
         admin = (cli, "-p", port, "--no-auth-warning", "--user", "admin", "--pass", "master")
         assert await run(*secret, "SET", "a", "1") == "OK\n"
-        assert (await run(*secret, "RAFTY", "SNAPSHOT")).startswith("NOPERM User default has no permissions")
+        assert (await run(*secret, "RAFTY", "SNAPSHOT")).startswith("NOPERM this user has no permissions")
         assert "index:" in await run(*admin, "RAFTY", "SNAPSHOT")
         assert await run(*admin, "-3", "GET", "a") == "1\n"
         options = ("-n", "500", "-c", "5", "-P", "16", "-q", "-t", "set,get")
