@@ -60,8 +60,8 @@ async def test_what_changes_the_cluster_or_carries_it_away_is_for_the_administra
     node = AdministeredReplica()
     word = command.partition(" ")[0].lower()
     refused = (
-        f"-NOPERM User default has no permissions to run the 'rafty|{word}' command: this command is for the user "
-        "admin; AUTH admin <password>\r\n"
+        f"-NOPERM this user has no permissions to run the 'rafty|{word}' command: it is for the user admin; AUTH admin "
+        "<password>\r\n"
     ).encode()
     async with serving(node, administration=administered(node), **BOTH) as server, connected(server) as client:
         await client.ask(b"AUTH secret\r\n", b"+OK\r\n")
@@ -84,7 +84,7 @@ async def test_administrator_may_read_and_write_and_the_others_may_look_at_the_m
         async with connected(server) as client:
             await client.ask(b"AUTH admin master\r\nSET a 1\r\nGET a\r\n", b"+OK\r\n+OK\r\n$1\r\n1\r\n")
             await client.ask(b"RAFTY LEASE OFF\r\n", b"+OK\r\n")
-            await client.ask(b"AUTH secret\r\nRAFTY LEASE OFF\r\n", b"+OK\r\n-NOPERM User default")
+            await client.ask(b"AUTH secret\r\nRAFTY LEASE OFF\r\n", b"+OK\r\n-NOPERM this user")
         async with connected(server) as client:
             await client.ask(b"HELLO 2 AUTH admin master\r\n", b"*14\r\n")
             await client.received.receive_until(b"*0\r\n", 1000)
@@ -96,7 +96,7 @@ async def test_administration_apart_from_data_that_needs_no_password() -> None:
     node = AdministeredReplica()
     async with serving(node, administration=administered(node), admin_password="master") as server:
         async with connected(server) as client:
-            await client.ask(b"SET a 1\r\nRAFTY LEASE OFF\r\n", b"+OK\r\n-NOPERM User default")
+            await client.ask(b"SET a 1\r\nRAFTY LEASE OFF\r\n", b"+OK\r\n-NOPERM this user")
             await client.received.receive_until(b"\r\n", 1000)
             await client.ask(b"AUTH master\r\n", b"-ERR AUTH <password> called without any password configured")
             await client.received.receive_until(b"\r\n", 1000)

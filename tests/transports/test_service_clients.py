@@ -20,7 +20,7 @@ SLOW = b"-ERR the request was not complete in time\r\n"
 MIB = 1024 * 1024
 
 
-def own_address(family: socket.AddressFamily) -> str:
+def own_address(family: socket.AddressFamily = socket.AF_INET) -> str:
     """An address of this machine that is not loopback, or the test is skipped. Nothing is sent to find it."""
     nowhere = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
     with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ async def test_without_a_password_only_clients_on_loopback_are_served(family: so
     "options", [{"password": "secret"}, {"protected_mode": False}, {"password": "secret", "admin_password": "master"}]
 )
 async def test_with_a_password_or_on_demand_everybody_is_served(options: dict[str, object]) -> None:
-    host = own_address(socket.AF_INET)
+    host = own_address()
     async with serving(OneReplica(), "0.0.0.0:0", **options) as server:
         async with connected_from_outside(server, host) as client:
             if "password" in options:
@@ -75,7 +75,7 @@ async def test_with_a_password_or_on_demand_everybody_is_served(options: dict[st
 
 
 async def test_password_of_administration_alone_does_not_open_the_data_to_others() -> None:
-    host = own_address(socket.AF_INET)
+    host = own_address()
     async with serving(OneReplica(), "0.0.0.0:0", admin_password="master") as server:
         async with connected_from_outside(server, host) as client:
             await client.expect(b"-DENIED ")
@@ -174,7 +174,7 @@ async def test_who_does_not_authenticate_in_time_is_hung_up_on(says: bytes) -> N
 
 
 async def test_one_address_gets_so_many_places_and_loopback_all() -> None:
-    host = own_address(socket.AF_INET)
+    host = own_address()
     limits = ClientLimits(connections=5, per_address=2)
     async with (
         contextlib.AsyncExitStack() as clients,
