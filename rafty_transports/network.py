@@ -176,13 +176,14 @@ class NetworkTransport:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._inbox.close()
-        tasks, self._tasks = self._tasks, None
+        tasks = self._tasks
         if tasks is not None:
             tasks.cancel_scope.cancel()
             try:
                 # Without the body's error: it leaves the block as itself, in no group. The tasks have none (`_guard`).
                 await tasks.__aexit__(None, None, None)
             finally:
+                self._tasks = None  # not before: what was accepted in the last moment is closed by a task of its own
                 await self._acceptor.close()
 
     def send(self, message: Travelling) -> None:
