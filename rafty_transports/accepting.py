@@ -198,20 +198,16 @@ class Acceptor:
             peer.incoming -= 1
 
     async def _read(self, stream: ByteStream, peer: Peer, connection: AcceptedConnection, rest: bytes) -> None:
-        def hold(size: int) -> bool:
-            return peer.member or self._shared.hold(connection, size)
-
         peer.accepted = connection
         peer.agreed(ACCEPTED, connection.peer)
         peer.note(anyio.current_time())
         peer.hurry()
+        source = _Source(peer, self._shared)
         try:
             with connection.scope:
-                await receive_side(
-                    *(stream, rest, peer.id, self._mine.node_id, self._inbox, self._limits), note=peer.note, hold=hold
-                )
+                await receive_side(stream, rest, source, self._mine.node_id, self._inbox, self._limits)
         finally:
-            self._shared.hold(connection, 0)
+            source.hold(0)
             if peer.accepted is connection:
                 peer.accepted = None
             connection.ended.set()
@@ -232,6 +228,25 @@ class Acceptor:
         if text != self._last_stranger:
             self._last_stranger = text
             logger.warning("incoming connection refused: %s", text)
+
+
+class _Source:
+    """See `links.Source`."""
+
+    def __init__(self, peer: Peer, shared: Shared) -> None:
+        self.id = peer.id
+        self.note = peer.note
+        self._peer = peer
+        self._shared = shared
+
+    @property
+    def guest(self) -> bool:
+        """Whether it is no member now."""
+        return not self._peer.member
+
+    def hold(self, size: int) -> bool:
+        """Members are few, and need no permission."""
+        return self._shared.hold(self, size if self.guest else 0)
 
 
 def _check_names(node_id: str, names: Names) -> None:

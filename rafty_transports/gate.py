@@ -2,14 +2,14 @@
 
 Law: *whoever crowds the door is the first to be sent away, and what strangers make us keep is kept once for all.*
 
-Whoever connects costs a socket and a task until it has agreed or its time is over. When as many as may stand there
-have not agreed yet, the address that has most of them loses its oldest to a newcomer of an address that has fewer; a
-newcomer of that address itself is refused. So a crowd from one address does not keep out the others. It is no help
-against a crowd from many addresses: a network that lets those in needs a filter of its own. No IO.
+Whoever connects costs a socket and a task until it has agreed or its time is over. A node of rafty agrees at once, so
+that when there is no room left, in all or for one address, the connection goes that has stood there longest without
+having agreed: of the same address, or of the one that has most of these. So neither a crowd from one address nor one
+that is silent keeps out the others. It is no help against a crowd from many addresses that connects faster than a
+handshake takes: a network that lets those in needs a filter of its own. No IO.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
 import anyio
 
@@ -45,41 +45,51 @@ class Gate:
         return len(self._half_open)
 
     def enter(self, host: str) -> Visit:
-        """Somebody of this host has connected. Raises `Refused`; otherwise `leave` must follow."""
-        if self.connections >= self._limits.connections:
-            raise Refused(f"there are {self.connections} incoming connections, and no more are taken", "connections")
+        """Somebody of this host has connected. Raises `Refused`; otherwise `leave` must follow.
+
+        May cancel another visit in its favour.
+        """
         if self._from[host] >= self._limits.connections_per_address:
-            raise Refused(f"{self._from[host]} connections come from {host} already", "address")
-        if len(self._half_open) >= self._limits.handshakes:
-            self._make_room(host)
+            if not self._crowd_out(host):
+                raise Refused(f"{self._from[host]} connections come from {host} already", "address")
+        elif self.connections >= self._limits.connections:
+            if not self._crowd_out(self._crowded()):
+                raise Refused(
+                    f"there are {self.connections} incoming connections, and no more are taken", "connections"
+                )
+        elif len(self._half_open) >= self._limits.handshakes:
+            self._crowd_out(self._crowded())
         visit = Visit(host)
         self._from[host] += 1
         self._half_open[visit] = None
         return visit
 
-    def _make_room(self, host: str) -> None:
+    def _crowded(self) -> str:
+        """The host of which most visits are half open; "" if none is."""
         crowd = Counter(visit.host for visit in self._half_open)
-        crowded, most = crowd.most_common(1)[0]
-        if crowd[host] >= most:
-            raise Refused(f"{len(self._half_open)} incoming connections have not agreed yet", "half_open")
-        oldest = next(self._of(crowded))
+        return max(crowd, key=crowd.__getitem__, default="")
+
+    def _crowd_out(self, host: str) -> bool:
+        """End the oldest half open visit of this host; False if there is none."""
+        oldest = next((visit for visit in self._half_open if visit.host == host), None)
+        if oldest is None:
+            return False
+        self.leave(oldest)
         oldest.crowded_out = True
         oldest.scope.cancel()
-        self.agreed(oldest)
-
-    def _of(self, host: str) -> Iterator[Visit]:
-        return (visit for visit in self._half_open if visit.host == host)
+        return True
 
     def agreed(self, visit: Visit) -> None:
         """It has said who it is, and that was right: it counts as half open no more."""
         self._half_open.pop(visit, None)
 
     def leave(self, visit: Visit) -> None:
-        """Its connection has ended."""
+        """Its connection has ended. A visit that was crowded out has left already."""
         self.agreed(visit)
-        self._from[visit.host] -= 1
-        if not self._from[visit.host]:
-            del self._from[visit.host]
+        if not visit.crowded_out:
+            self._from[visit.host] -= 1
+            if not self._from[visit.host]:
+                del self._from[visit.host]
 
 
 class Shared:

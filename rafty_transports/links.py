@@ -10,7 +10,7 @@ exception group.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
@@ -26,6 +26,9 @@ SEND_BYTES: Final = 1024 * 1024
 
 RECEIVE_BYTES: Final = 256 * 1024
 """How much one receive takes."""
+
+GUEST_BYTES: Final = 8 * 1024
+"""How much one receive takes of a guest: some hundred messages."""
 
 ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 """How a stream says that it is over."""
@@ -140,49 +143,41 @@ async def _watch_sending(outbox: Outbox, pulse: _Pulse, limits: Limits, tasks: T
     tasks.cancel_scope.cancel()
 
 
-async def receive_side(
-    stream: ByteStream,
-    rest: bytes,
-    sender: str,
-    to: str,
-    inbox: Inbox,
-    limits: Limits,
-    *,
-    note: Callable[[float], None],
-    hold: Callable[[int], bool],
-) -> str:
-    """Receive messages of `sender` to `to` into the inbox until the connection ends; say how it ended.
+class Source(Protocol):
+    """Whom a connection receives from, as `receive_side` must know it."""
 
-    `rest` is what came in behind the handshake. `note` is told when messages came, `hold` how many bytes the frame has
-    that has begun and not ended; it says whether there is room for them. Raises `DecodeError` for a
-    frame that is none, for one that is not finished in time, and for a message with another sender or destination than
-    the handshake said (fault F130).
+    @property
+    def id(self) -> str:
+        """The node that the handshake proved."""
+        ...
+
+    @property
+    def guest(self) -> bool:
+        """Whether it is no member now."""
+        ...
+
+    def note(self, now: float) -> None:
+        """It said something."""
+        ...
+
+    def hold(self, size: int) -> bool:
+        """Whether there is room for the frame of this size that has begun and not ended; 0: none has begun."""
+        ...
+
+
+async def receive_side(stream: ByteStream, rest: bytes, source: Source, to: str, inbox: Inbox, limits: Limits) -> str:
+    """Receive messages of `source` to `to` into the inbox until the connection ends; say how it ended.
+
+    `rest` is what came in behind the handshake. Raises `DecodeError` for a frame that is none, for one that is not
+    finished in time, and for a message with another sender or destination than the handshake said (fault F130).
     """
     pulse = _Pulse()
     ends = ["the peer ended the connection"]
     wrong: DecodeError | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_receiving, stream, pulse, limits, tasks, ends)
-        splitter = FrameSplitter()
         try:
-            chunk, size, heard = rest, 0, anyio.current_time()
-            while True:
-                messages: list[Travelling] = []
-                size += len(chunk)
-                try:
-                    _read(splitter, chunk, sender, to, messages)
-                finally:
-                    if messages:
-                        note(heard)
-                        pulse.heard = None
-                        await inbox.put(messages, size)
-                        size = 0
-                        pulse.heard = anyio.current_time()
-                pulse.note(splitter)
-                if not hold(splitter.unfinished):
-                    raise DecodeError(f"{sender} began a large frame while many others have done so")
-                chunk = await stream.receive(RECEIVE_BYTES)
-                pulse.heard = heard = anyio.current_time()
+            await _receive(stream, rest, source, to, inbox, pulse)
         except ENDED:
             pass
         except DecodeError as error:
@@ -191,8 +186,30 @@ async def receive_side(
     if wrong is not None:
         raise wrong
     if pulse.slow(limits.frame):
-        raise FrameTooSlow(f"{sender} began a frame and did not finish it within {limits.frame:g} s")
+        raise FrameTooSlow(f"{source.id} began a frame and did not finish it within {limits.frame:g} s")
     return ends[-1]
+
+
+async def _receive(stream: ByteStream, rest: bytes, source: Source, to: str, inbox: Inbox, pulse: _Pulse) -> None:
+    splitter = FrameSplitter()
+    chunk, size, heard = rest, 0, anyio.current_time()
+    while True:
+        messages: list[Travelling] = []
+        size += len(chunk)
+        try:
+            _read(splitter, chunk, source.id, to, messages)
+        finally:
+            if messages:
+                source.note(heard)
+                pulse.heard = None
+                await inbox.put(messages, size, guest=source.guest)
+                size = 0
+                pulse.heard = anyio.current_time()
+        pulse.note(splitter)
+        if not source.hold(splitter.unfinished):
+            raise DecodeError(f"{source.id} began a large frame while many others have done so")
+        chunk = await stream.receive(GUEST_BYTES if source.guest else RECEIVE_BYTES)
+        pulse.heard = heard = anyio.current_time()
 
 
 def _read(splitter: FrameSplitter, chunk: bytes, sender: str, to: str, messages: list[Travelling]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from rafty_core import Change, Member
 from rafty_core.messages import AppendEntries, Heartbeat, RequestVote
 from rafty_transports.codec import KEEP_ALIVE, VERSION, encode
+from rafty_transports.handshake import HandshakeFailed
 from rafty_transports.interfaces import RemovedFromCluster
 from tests.transports.besieged import LIMITS, Besieged, besieged
 from tests.transports.connections import closed_by_peer, connect, until
@@ -209,18 +210,30 @@ async def test_one_peer_has_few_connections() -> None:
         assert cluster.gate.connections <= 2 + LIMITS.connections_per_peer
 
 
-async def test_one_address_has_few_connections_and_a_crowd_is_thinned_out() -> None:
-    async with besieged(replace(LIMITS, handshake=4.0)) as cluster, AsyncExitStack() as stack:
-        for _ in range(LIMITS.connections_per_address + 10):
+async def test_a_crowd_that_says_nothing_keeps_nobody_out() -> None:
+    limits = replace(LIMITS, handshake=60.0)
+    async with besieged(limits) as cluster, AsyncExitStack() as stack:
+        for _ in range(limits.connections_per_address + 10):
             await stack.enter_async_context(await connect(cluster.gate.address))
-        await until(lambda: cluster.gate.refusals["half_open"] + cluster.gate.refusals["address"] >= 10)
+        await cluster.refused("half_open", 10)
+        assert cluster.gate.half_open == limits.handshakes
+        async with await cluster.connect(cluster.stranger):  # of the same address, and let in
+            await until(lambda: cluster.gate.half_open < limits.handshakes)
+
+
+async def test_one_address_has_few_connections_that_agreed() -> None:
+    limits = replace(LIMITS, guests=30, connections_per_address=12)
+    async with besieged(limits) as cluster, AsyncExitStack() as stack:
+        with pytest.raises(HandshakeFailed):
+            for number in range(12):
+                guest = replace(cluster.stranger, node_id=f"x{number}", incarnation=f"incarnation-x{number}")
+                await stack.enter_async_context(await cluster.connect(guest))
+        await cluster.refused("address")
         host, _, port = cluster.gate.address.rpartition(":")
         other = await anyio.connect_tcp(host, int(port), local_host="127.0.0.2")
-        async with other:  # of another address, and let in: the crowd has lost one for it
-            await until(lambda: cluster.gate.half_open == LIMITS.handshakes)
+        async with other:  # of another address, and let in
             await other.send(b"GET / HTTP/1.1")
-            said = await closed_by_peer(other, 3.0)
-            assert b"does not speak the protocol" in said
+            assert b"does not speak the protocol" in await closed_by_peer(other, 3.0)
 
 
 async def test_frames_of_an_old_connection_that_are_replayed_change_nothing() -> None:
