@@ -115,19 +115,25 @@ async def test_sends_of_two_tasks(credentials: Credentials) -> None:
 async def test_closing_takes_half_a_second_though_nobody_reads(credentials: Credentials) -> None:
     async with secured(credentials, credentials, "n1") as (one, _):
         async with anyio.create_task_group() as tasks:
-            begun, ended = anyio.Event(), anyio.Event()
+            sent, ended = [0], anyio.Event()
 
             async def send() -> None:
-                begun.set()
                 with pytest.raises((anyio.BrokenResourceError, anyio.ClosedResourceError)):
-                    await one.send(bytes(ENDLESS))
+                    while True:
+                        await one.send(bytes(100_000))
+                        sent.append(sent[-1] + 1)
                 ended.set()
 
             tasks.start_soon(send)
-            await begun.wait()
+            await until(lambda: sent[-1] > 1)
+            while sent[-1] != sent[0]:  # until nothing more is taken
+                sent[:] = sent[-1:]
+                await anyio.sleep(0.2)
+            start = anyio.current_time()
             with anyio.fail_after(3):
                 await one.aclose()
                 await ended.wait()
+            assert anyio.current_time() - start >= 0.45
 
 
 async def test_closing_says_so_in_tls(credentials: Credentials) -> None:
