@@ -73,7 +73,9 @@ class TlsStream(ByteStream):
                 self._incoming.write(data)
             except ssl.SSLError as error:
                 self._failure = error
-                if is_tls(self.first):  # nobody else would understand it
+                if is_tls(
+                    self.first
+                ):  # who speaks plain text would take an alert for garbage, and answers are in plain text
                     await self._tell_why()
                 raise
             else:

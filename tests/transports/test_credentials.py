@@ -192,6 +192,19 @@ def test_own_certificate_of_another_authority(authority: Authority, tmp_path: Pa
         credentials.check_own("n2")
 
 
+def test_authority_beneath_another(tmp_path: Path) -> None:
+    """It may stand alone, and then only its own certificates are good; or stand behind the certificate."""
+    root = Authority(tmp_path, "root")
+    middle = Authority(tmp_path, "middle", parent=root)
+    files = middle.issue("n2", "n2")
+    files.credentials().check_own("n2")
+    beneath = Files(files.certificate, files.key, root.file)
+    with pytest.raises(WrongCredentials, match="is not signed by the authority of this node"):
+        beneath.credentials().check_own("n2")
+    files.certificate.write_bytes(files.certificate.read_bytes() + middle.file.read_bytes())
+    beneath.credentials().check_own("n2")
+
+
 def test_own_certificate_is_right(authority: Authority) -> None:
     authority.issue("n2", "n2").credentials().check_own("n2")
     files = authority.issue("n3", common="n3")

@@ -187,8 +187,8 @@ async def test_plain_text_of_a_node(authority: Authority) -> None:
             outcome_of(dial, near, identity("n1"), "n2", admission()),
             outcome_of(secure_accepted, far, authority.issue("n2", "n2").credentials()),
         )
-    assert "the dialing node speaks plain text" in sentence_of(accepted, RefusedPeer)
-    assert "start both with certificates, or both without" in sentence_of(dialed)
+    assert "the dialing node speaks plain text, and the other side TLS" in sentence_of(accepted, RefusedPeer)
+    assert sentence_of(dialed) == str(accepted)
 
 
 async def test_plain_text_is_dialed(authority: Authority) -> None:
@@ -243,6 +243,23 @@ async def test_verdict_that_is_none(authority: Authority, said: bytes, words: st
     async with connection() as (near, far):
         dialed, _ = await together(outcome_of(secure_dialed, near, files.credentials(), "n1"), speak(far))
     assert words in sentence_of(dialed, HandshakeFailed)
+
+
+@pytest.mark.parametrize("fault", ["authority", "name"])
+async def test_refusal_waits_to_be_read(authority: Authority, stranger: Authority, fault: str) -> None:
+    """Whoever refuses lets the other side hang up, for half a second: a reset could overtake the reason."""
+    files = stranger.issue("n1", "n1") if fault == "authority" else authority.issue("n1", "localhost")
+    context = bare_context(ssl.PROTOCOL_TLS_CLIENT, authority.file)
+    context.load_cert_chain(files.certificate, files.key)
+
+    async with connection() as (near, far):
+        start = anyio.current_time()
+        _, accepted = await together(
+            TlsStream(near, context, server_side=False).handshake(),
+            outcome_of(secure_accepted, far, authority.issue("n2", "n2").credentials()),
+        )
+        assert anyio.current_time() - start >= 0.45
+    sentence_of(accepted, RefusedPeer)
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"])

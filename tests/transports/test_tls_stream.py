@@ -115,19 +115,37 @@ async def test_sends_of_two_tasks(credentials: Credentials) -> None:
 async def test_closing_takes_half_a_second_though_nobody_reads(credentials: Credentials) -> None:
     async with secured(credentials, credentials, "n1") as (one, _):
         async with anyio.create_task_group() as tasks:
-            begun, ended = anyio.Event(), anyio.Event()
+            sent, ended = [0], anyio.Event()
 
             async def send() -> None:
-                begun.set()
                 with pytest.raises((anyio.BrokenResourceError, anyio.ClosedResourceError)):
-                    await one.send(bytes(ENDLESS))
+                    while True:
+                        await one.send(bytes(100_000))
+                        sent.append(sent[-1] + 1)
                 ended.set()
 
             tasks.start_soon(send)
-            await begun.wait()
+            await until(lambda: sent[-1] > 1)
+            while sent[-1] != sent[0]:  # until nothing more is taken
+                sent[:] = sent[-1:]
+                await anyio.sleep(0.2)
+            start = anyio.current_time()
             with anyio.fail_after(3):
                 await one.aclose()
                 await ended.wait()
+            assert anyio.current_time() - start >= 0.45
+
+
+async def test_closing_says_so_in_tls(credentials: Credentials) -> None:
+    """So that those who must can tell an end from a cut."""
+    async with secured(credentials, credentials, "n1") as (one, other):
+        assert isinstance(other, TlsStream)
+        await one.aclose()
+        record = await other.below.receive()
+        assert (record[:5], len(record)) == (
+            b"\x17\x03\x03\x00\x13",
+            24,
+        )  # two bytes of alert, one of type, a tag of 16
 
 
 async def test_end_of_the_other_direction_is_waited_for(credentials: Credentials) -> None:
@@ -179,16 +197,16 @@ async def test_handshake_that_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     two = Authority(tmp_path / "two", "two").issue("n1", "n1").context(ssl.PROTOCOL_TLS_CLIENT)
     async with connection() as (near, far):
-        ends = TlsStream(near, two, server_side=False), TlsStream(far, one, server_side=True)
-        errors: list[str] = []
 
-        async def agree(end: TlsStream) -> None:
+        async def failing(end: TlsStream) -> str:
             with pytest.raises(ssl.SSLError) as raised:
                 await end.handshake()
-            errors.append(str(raised.value.reason))
+            return str(raised.value.reason)
 
-        await together(*[agree(end) for end in ends])
-    assert errors == ["CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT_UNKNOWN_CA"]
+        reasons = await together(
+            failing(TlsStream(near, two, server_side=False)), failing(TlsStream(far, one, server_side=True))
+        )
+    assert reasons == ["CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT_UNKNOWN_CA"]
 
 
 async def test_receive_of_nothing(credentials: Credentials) -> None:

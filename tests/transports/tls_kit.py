@@ -61,14 +61,16 @@ class Authority:
         *,
         days: tuple[float, float] = (-1, 100),
         keep_key: bool = False,
+        parent: "Authority | None" = None,
     ) -> None:
         self.directory = directory
         self.file = directory / f"{name}.pem"
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        builder = _builder(self._name, self._name, self._key.public_key(), *days)
+        signer = parent or self
+        builder = _builder(self._name, signer._name, self._key.public_key(), *days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        self.file.write_bytes(builder.sign(signer._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         if keep_key:
             (directory / f"{name}-key.pem").write_bytes(_pem(self._key))
 
