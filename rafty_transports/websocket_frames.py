@@ -40,6 +40,7 @@ _HEADER: Final = {0: struct.Struct("!BB"), 126: struct.Struct("!BBH"), 127: stru
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
 _ENOUGH = 64 * 1024  # a message of so many bytes is worth a task switch
+_CHUNK = 64 * 1024  # masked at once: a multiple of four, and small enough for memory that is used again at once
 _Data: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -195,4 +196,5 @@ def _frame(message: bytes, masked: bool) -> bytes:
     if not masked:
         return header + message
     key = os.urandom(4)
-    return b"".join((header, key, _mask(message, key)))
+    view = memoryview(message)
+    return b"".join((header, key, *(_mask(view[start : start + _CHUNK], key) for start in range(0, size, _CHUNK))))
