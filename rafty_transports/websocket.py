@@ -66,7 +66,8 @@ async def dial_websocket(stream: ByteStream, host: str, path: str = PATH) -> Asy
     host or a path that cannot stand in a request. There is no time limit: the caller sets one.
     """
     async with _closed_on_error(stream):
-        if not _plain(host) or not _plain(path) or not path.startswith("/"):
+        labels = host.split(".")
+        if not _plain(host + path) or not path.startswith("/") or not all(0 < len(label) < 64 for label in labels):
             raise ValueError(f"{host!r:.80} with the path {path!r:.80} cannot be asked for over HTTP")
         backend = _backend()
     async with backend.dial(stream, host, path) as web:

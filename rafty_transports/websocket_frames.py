@@ -3,19 +3,29 @@
 Law: *what a peer may not send is refused at the header that announces it.*
 
 `trio-websocket` lets `wsproto` read and write frames. Three things are different here. A message that is too large, in
-too many pieces, or text is refused as soon as a frame header says so. Each piece of a message is handed on as it comes
-in, so nothing gathers. And masks, which are one pass over every byte that a client sends, are computed by the C code
-of the library `websockets` if it is there: the way of `wsproto` takes a hundred times as long.
+too many pieces, or text is refused as soon as a frame header says so. Data is handed on as it comes in, so nothing
+gathers, and is not copied on its way, where `wsproto` copies it three times. And masks, which are one pass over every
+byte that a client sends, are computed by the C code of the library `websockets` if it is there: the way of `wsproto`
+takes a hundred times as long.
 """
 
 import os
 import struct
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Final, TypeAlias
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Pong
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, ParseFailed, XorMaskerSimple
+from wsproto.frame_protocol import (
+    Buffer,
+    CloseReason,
+    FrameDecoder,
+    FrameProtocol,
+    Opcode,
+    ParseFailed,
+    XorMaskerNull,
+    XorMaskerSimple,
+)
 
 from rafty_transports.websocket_stream import (
     EMPTY_FRAMES,
@@ -29,13 +39,16 @@ from rafty_transports.websocket_stream import (
 _HEADER: Final = {0: struct.Struct("!BB"), 126: struct.Struct("!BBH"), 127: struct.Struct("!BBQ")}
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
+_ENOUGH = 64 * 1024  # a message of so many bytes is worth a task switch
+_CHUNK = 64 * 1024  # masked at once: a multiple of four, and small enough for memory that is used again at once
+_Data: TypeAlias = bytes | bytearray | memoryview
 
 
-def _slow_mask(data: bytes | bytearray, key: bytes) -> bytes:
+def _slow_mask(data: _Data, key: bytes) -> bytes:
     return bytes(XorMaskerSimple(key).process(bytearray(data)))
 
 
-def _find_mask() -> Callable[[bytes | bytearray, bytes], bytes]:
+def _find_mask() -> Callable[[_Data, bytes], bytes]:
     try:
         from websockets.speedups import apply_mask
     except ImportError:
@@ -49,11 +62,45 @@ _mask = _find_mask()
 class _Masker(XorMaskerSimple):
     """Unmasks one frame, which comes in pieces."""
 
-    def process(self, data: bytearray) -> bytearray:
+    def process(self, data: _Data) -> bytearray:
         plain = _mask(data, bytes(self._masking_key))
         turn = len(data) % 4
         self._masking_key = self._masking_key[turn:] + self._masking_key[:turn]
         return plain  # type: ignore[return-value]  # bytes serve as well, and are not copied again
+
+
+class _NoMask(XorMaskerNull):
+    def process(self, data: _Data) -> bytearray:
+        return bytes(data)  # type: ignore[return-value]
+
+
+class _Views(Buffer):
+    """What has come in and is not read yet; hands out views of it, where wsproto would copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._view = memoryview(b"")
+
+    def feed(self, new_bytes: bytes) -> None:
+        left = self._view[self.bytes_used :]
+        self._view = memoryview(bytes(left) + new_bytes if left else new_bytes)  # what is left is part of a header
+        self.bytes_used = 0
+
+    def consume_at_most(self, nbytes: int) -> bytearray:
+        data = self._view[self.bytes_used : self.bytes_used + nbytes]
+        self.bytes_used += len(data)
+        return data  # type: ignore[return-value]
+
+    def commit(self) -> None:
+        self._view = self._view[self.bytes_used :]
+        self.bytes_used = 0
+
+    def consume_exactly(self, nbytes: int) -> bytearray | None:
+        enough = len(self._view) - self.bytes_used >= nbytes
+        return bytearray(self.consume_at_most(nbytes)) if enough else None  # part of a header
+
+    def __len__(self) -> int:
+        return len(self._view)
 
 
 class _Decoder(FrameDecoder):
@@ -61,6 +108,7 @@ class _Decoder(FrameDecoder):
 
     def __init__(self, client: bool) -> None:
         super().__init__(client)
+        self.buffer = _Views()
         self._size = 0
         self._frames = 0
         self._empty = 0
@@ -71,6 +119,8 @@ class _Decoder(FrameDecoder):
             return False
         if isinstance(self.masker, XorMaskerSimple):
             self.masker = _Masker(self.masker.process(bytearray(4)))  # four zeros masked are the key
+        else:
+            self.masker = _NoMask()
         if self.header is not None:
             self._check(self.header.opcode, self.header.payload_len)
         return True
@@ -116,17 +166,25 @@ class BoundedConnection(Connection):
         return super().send(event)
 
     def events(self) -> Generator[Event, None, None]:
-        """What has come in: each piece of a message as a message of its own, none of them empty."""
+        """What has come in; small messages are joined, and of a large one each piece is a message."""
+        pieces: list[bytes] = []
+        size = 0
         for event in super().events():
             if isinstance(event, BytesMessage):
-                if event.data:
-                    yield BytesMessage(data=event.data)
+                pieces.append(bytes(event.data))
+                size += len(event.data)
+            if size >= _ENOUGH or (size and not isinstance(event, BytesMessage)):
+                yield BytesMessage(data=b"".join(pieces))
+                pieces, size = [], 0
+            if isinstance(event, BytesMessage):
                 continue
             if isinstance(event, CloseConnection) and self.state is ConnectionState.OPEN:
                 # wsproto found a fault. As if the peer had closed with this code, it is answered with it.
                 self.wrong = event.reason or "its frames are wrong"
                 self._state = ConnectionState.REMOTE_CLOSING
             yield event
+        if size:
+            yield BytesMessage(data=b"".join(pieces))
 
 
 def _frame(message: bytes, masked: bool) -> bytes:
@@ -138,4 +196,5 @@ def _frame(message: bytes, masked: bool) -> bytes:
     if not masked:
         return header + message
     key = os.urandom(4)
-    return b"".join((header, key, _mask(message, key)))
+    view = memoryview(message)
+    return b"".join((header, key, *(_mask(view[start : start + _CHUNK], key) for start in range(0, size, _CHUNK))))

@@ -188,6 +188,9 @@ class _Stream(WebSocketStream):
             self._check_open()
             if self._frames.wrong:
                 raise anyio.BrokenResourceError(broke(self._frames.wrong)) from error
+            if self._guard.failure is not None:
+                text = f"trio-websocket failed: {self._guard.failure!r:.200}"
+                raise anyio.BrokenResourceError(text) from self._guard.failure
             if error.reason is None or error.reason.code == _ABNORMAL:
                 raise anyio.BrokenResourceError(LOST) from error
             self.close_code, self.close_reason = int(error.reason.code), error.reason.reason or ""

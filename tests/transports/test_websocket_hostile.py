@@ -10,6 +10,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from rafty_transports.websocket import MESSAGE_LIMIT, WebSocketStream
+from rafty_transports.websocket_stream import NO_TEXT
 from tests.transports.connections import closed_by_peer, until
 from tests.transports.websocket_kit import (
     BINARY,
@@ -23,6 +24,7 @@ from tests.transports.websocket_kit import (
     dialed,
     echo,
     frame,
+    request,
     serving,
 )
 
@@ -67,6 +69,22 @@ async def test_whoever_breaks_a_rule_is_told_by_a_close_code(said: bytes, code: 
         await until(lambda: failures)
     assert isinstance(failures[0], anyio.BrokenResourceError)
     assert str(failures[0]).startswith("the peer broke the rules of WebSocket: ")
+
+
+@pytest.mark.parametrize("opening", [b"", request("GET / HTTP/1.1")])
+async def test_the_last_word_is_followed_by_an_orderly_end_though_the_peer_still_talks(opening: bytes) -> None:
+    """A stream that is closed over unread bytes is reset, which may destroy the word on its way."""
+    failures: list[Exception] = []
+    async with serving(echo, failures) as port, bare(port, opening) as stream:
+        await stream.send(frame(TEXT, b"hello"))
+        said = b""
+        with anyio.fail_after(5), pytest.raises(anyio.EndOfStream):
+            for _ in range(16):
+                await stream.send(frame(BINARY, bytes(65536)))
+            await stream.send_eof()
+            while True:
+                said += await stream.receive()
+    assert said.startswith(b"HTTP/1.1 404") if opening else close_frame(said) == (1003, NO_TEXT)
 
 
 async def test_what_came_before_a_broken_rule_is_still_received() -> None:

@@ -224,7 +224,16 @@ async def test_who_dials_hears_the_sentence_of_who_refuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "path"), [("n1\r\nEvil: x", "/rafty"), ("n 1", "/rafty"), ("n1", "rafty"), ("n1", "/ü")]
+    ("host", "path"),
+    [
+        ("n1\r\nEvil: x", "/rafty"),
+        ("n 1", "/rafty"),
+        ("", "/rafty"),
+        ("n1..example", "/rafty"),
+        ("n" * 64, "/rafty"),
+        ("n1", "rafty"),
+        ("n1", "/ü"),
+    ],
 )
 async def test_what_cannot_stand_in_a_request_is_refused_before_it_is_said(host: str, path: str) -> None:
     async with serving(echo, []) as port:

@@ -51,12 +51,15 @@ def frame(
 
 
 def close_frame(said: bytes) -> tuple[int, str] | None:
-    """Code and reason of the close frame among the short frames that a server said; None if there is none."""
+    """Code and reason of the close frame among the frames that a server said; None if there is none."""
     while len(said) >= 2:
-        opcode, size = said[0] & 15, said[1] & 127
+        opcode, size, begin = said[0] & 15, said[1] & 127, 2
+        if size >= 126:
+            begin = 4 if size == 126 else 10
+            size = int.from_bytes(said[2:begin], "big")
         if opcode == CLOSE:
             return struct.unpack("!H", said[2:4])[0], said[4 : 2 + size].decode()
-        said = said[2 + size :]
+        said = said[begin + size :]
     return None
 
 
