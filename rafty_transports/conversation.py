@@ -47,8 +47,8 @@ class Conversation:
         """Raise `Refusal` unless this client may use RAFTY with this word, in capitals, behind it."""
         if word in _ADMINISTRATION and self._passwords.apart and self.user != ADMIN:
             raise Refusal(
-                f"NOPERM this user has no permissions to run the 'rafty|{word.decode().lower()}' command: it is for the "
-                "user admin; AUTH admin <password>",
+                f"NOPERM this user has no permissions to run the 'rafty|{word.decode().lower()}' command: it is for "
+                "the user admin; AUTH admin <password>",
                 "no_permission",
             )
 

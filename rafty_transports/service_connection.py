@@ -107,7 +107,9 @@ class Connection:
             client.heard()
             self._completed = False
             try:
-                clients.take_room(client, parser.kept + len(chunk))
+                size = parser.kept + len(chunk)
+                if size > CHUNK or client.taken:
+                    clients.take_room(client, size)
                 await self._take(chunk)
             except TurnedAway as refusal:
                 self._end_with(str(refusal))
