@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -241,6 +242,17 @@ async def test_strangers_keep_nobody_out() -> None:
         await friend.ask(b"PING\r\n", b"+PONG\r\n")
         await until(lambda: server.connected <= 2 + 4)
         assert counted(server) == {"max_unauthenticated": 9}
+
+
+async def test_clients_that_leave_at_once_cost_no_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(OneReplica()) as server:
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", server.port)) as rude:
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        async with connected(server) as client:
+            await client.ask(b"PING\r\n", b"+PONG\r\n")
+        await until(lambda: server.connected == 0)
+    assert caplog.records == []
 
 
 # ------------------------------------------------------------------ room
