@@ -111,6 +111,8 @@ class Connection:
                 if size > CHUNK or client.taken:
                     clients.take_room(client, size)
                 await self._take(chunk)
+                if (kept := parser.kept) > max(size, CHUNK):  # small arguments take more than they were sent as
+                    clients.take_room(client, kept)
             except TurnedAway as refusal:
                 self._end_with(str(refusal))
             except resp.RequestError as error:
@@ -118,7 +120,7 @@ class Connection:
                 self._end_with(f"ERR {error}")
             await self._flush()
             if client.taken:
-                clients.take_room(client, parser.kept)
+                clients.give_room_back(client, parser.kept)
         await linger(self._stream)
 
     def _end_with(self, text: str) -> None:
