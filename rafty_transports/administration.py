@@ -18,7 +18,8 @@ Behind MEMBER and LEASE may stand INDEX n (the change is refused unless the conf
 index, as MEMBERS tells it) and FORCE (though too few voters are heard). A change is answered when it is committed;
 meanwhile MEMBERS on another connection shows how far it is. Only the leader takes MEMBER, LEASE and TRANSFER; another
 node answers NOTLEADER and names it, and nothing has changed. REFUSED is followed by the reason in one word, then in a
-sentence.
+sentence. Where the service has a password for administration, all but MEMBERS is for the user admin, and another one is
+answered NOPERM.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

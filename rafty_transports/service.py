@@ -153,6 +153,8 @@ class RespServer:
                 stream = await listener.accept()
             except (OSError, anyio.BrokenResourceError) as error:
                 cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
+                if isinstance(cause, ConnectionError):  # a client that left before it was accepted delays nobody
+                    continue
                 if isinstance(cause, OSError) and cause.errno in _NO_MORE_SOCKETS:
                     _log.error("no client can be accepted now: %s", _reason(cause))
                 await anyio.sleep(0.1)
@@ -162,8 +164,11 @@ class RespServer:
 
     async def _serve(self, stream: SocketStream, number: int) -> None:
         try:
+            peer = stream.extra(SocketAttribute.remote_address, None)
+            if peer is None:  # it has left already
+                return
             try:
-                client = self._clients.enter(Origin.of(str(stream.extra(SocketAttribute.remote_address)[0])))
+                client = self._clients.enter(Origin.of(str(peer[0])))
             except TurnedAway as refusal:
                 await self._part(stream, "" if self._tls is not None else str(refusal))
                 return

@@ -196,8 +196,7 @@ class Clients:
         """Take its place and its room back."""
         del self._clients[client]
         self._strangers.pop(client, None)
-        self.room_taken -= client.taken
-        client.taken = 0
+        self.give_room_back(client, 0)
         group = client.origin.group
         self._of_group[group] -= 1
         if not self._of_group[group]:
@@ -212,9 +211,15 @@ class Clients:
         """Let `size` bytes be what is kept for this client. Raises `TurnedAway` if that exceeds what is left."""
         beyond = max(size - CHUNK, 0)
         total = self.room_taken - client.taken + beyond
-        if total > self.limits.room and beyond > client.taken:
+        if total > self.limits.room:
             raise self.refused("memory")
         self.room_taken, client.taken = total, beyond
+
+    def give_room_back(self, client: Client, size: int) -> None:
+        """Let no more than `size` bytes be what is kept for this client."""
+        beyond = min(max(size - CHUNK, 0), client.taken)
+        self.room_taken += beyond - client.taken
+        client.taken = beyond
 
     def refused(self, reason: str) -> TurnedAway:
         """Count it; return the exception that says so."""

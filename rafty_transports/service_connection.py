@@ -98,17 +98,21 @@ class Connection:
 
     async def run(self) -> None:
         """Serve until the client leaves, or is to be hung up on. Told to it before is why, where it can be told."""
-        clients, client, parser = self._clients, self._client, self._parser
+        clients, client = self._clients, self._client
         if self._conversation.user is not None:
             clients.proven(client)
         while not self._conversation.closing:
-            client.waited_for(unfinished=parser.unfinished, anew=self._completed)
+            client.waited_for(unfinished=self._parser.unfinished, anew=self._completed)
             chunk = await self._stream.receive(CHUNK)
             client.heard()
             self._completed = False
             try:
-                clients.take_room(client, parser.kept + len(chunk))
+                size = self._parser.kept + len(chunk)
+                if size > CHUNK or client.taken:
+                    clients.take_room(client, size)
                 await self._take(chunk)
+                if (kept := self._parser.kept) > max(size, CHUNK):  # small arguments take more than they were sent as
+                    clients.take_room(client, kept)
             except TurnedAway as refusal:
                 self._end_with(str(refusal))
             except resp.RequestError as error:
@@ -116,12 +120,14 @@ class Connection:
                 self._end_with(f"ERR {error}")
             await self._flush()
             if client.taken:
-                clients.take_room(client, parser.kept)
+                clients.give_room_back(client, self._parser.kept)
         await linger(self._stream)
 
     def _end_with(self, text: str) -> None:
+        """Answer nothing behind this error, and keep nothing of what was begun."""
         self._conversation.closing = True
         self._replies.append(resp.error(text))
+        self._parser = resp.RequestParser()
 
     async def _take(self, chunk: bytes) -> None:
         """Make a reply, or a command for the store, of each request in this chunk."""

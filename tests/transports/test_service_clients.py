@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -129,7 +130,12 @@ async def test_time_in_which_the_node_lets_the_client_wait_is_not_the_clients() 
     node = OneReplica()
     async with serving(node, limits=ClientLimits(request_timeout=0.2)) as server, connected(server) as client:
         node.gate = anyio.Event()
-        await client.stream.send(encode(b"SET", b"a", b"1") + b"*1\r\n$4\r\n")
+        request = encode(b"SET", b"a", b"1")
+        await client.stream.send(request[:9])
+        await until(lambda: server.connected == 1)
+        await anyio.sleep(0.05)
+        await client.stream.send(request[9:] + b"*1\r\n$4\r\n")
+        await until(lambda: node.batches == [1])
         await anyio.sleep(0.4)
         node.gate.set()
         await client.expect(b"+OK\r\n")
@@ -243,6 +249,17 @@ async def test_strangers_keep_nobody_out() -> None:
         assert counted(server) == {"max_unauthenticated": 9}
 
 
+async def test_clients_that_leave_at_once_cost_no_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(OneReplica()) as server:
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", server.port)) as rude:
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        async with connected(server) as client:
+            await client.ask(b"PING\r\n", b"+PONG\r\n")
+        await until(lambda: server.connected == 0)
+    assert caplog.records == []
+
+
 # ------------------------------------------------------------------ room
 
 
@@ -280,6 +297,21 @@ async def test_unfinished_requests_of_all_clients_share_one_budget_and_small_one
     assert server.connected == 0
 
 
+async def test_one_chunk_of_each_client_is_free_and_what_is_beyond_is_taken_from_the_common_room() -> None:
+    clients = Clients(ClientLimits(room=100), locked=False)
+    first, second = (clients.enter(Origin("127.0.0.1", True)) for _ in range(2))
+    clients.take_room(first, CHUNK + 60)
+    clients.take_room(second, CHUNK + 40)
+    clients.take_room(second, CHUNK)
+    clients.take_room(first, CHUNK + 100)
+    with pytest.raises(TurnedAway, match=REASONS["memory"]):
+        clients.take_room(second, CHUNK + 1)
+    clients.give_room_back(first, CHUNK + 200)
+    assert clients.room_taken == 100
+    clients.leave(first)
+    assert clients.room_taken == 0
+
+
 async def test_room_is_given_back_when_the_request_is_answered_and_when_the_client_leaves() -> None:
     node = OneReplica()
     async with serving(node, limits=ClientLimits(room=2 * MIB)) as server:
@@ -292,6 +324,21 @@ async def test_room_is_given_back_when_the_request_is_answered_and_when_the_clie
                 await until(lambda: server.room_taken > MIB // 2)
             await until(lambda: server.connected == 0)
             assert server.room_taken == 0
+
+
+@pytest.mark.parametrize("end", ["room", "protocol"])
+async def test_who_is_hung_up_on_gives_its_room_back_before_it_has_left(end: str) -> None:
+    limits = ClientLimits(room=MIB)
+    async with serving(OneReplica(), limits=limits) as server, connected(server) as client, connected(server) as other:
+        if end == "room":
+            with contextlib.suppress(anyio.BrokenResourceError):
+                await client.stream.send(begun(2 * MIB))
+        else:
+            await client.stream.send(b"*2\r\n$3\r\nGET\r\n$500000\r\n" + bytes(500_000))
+            await until(lambda: server.room_taken > 400_000)
+            await client.stream.send(b"no line end")
+        await client.expect(f"-{REASONS['memory']}".encode() if end == "room" else b"-ERR Protocol error")
+        await other.ask(encode(b"SET", b"a", bytes(MIB - CHUNK)), b"+OK\r\n")
 
 
 async def test_room_is_kept_while_the_node_carries_out_what_was_asked() -> None:
@@ -312,12 +359,23 @@ async def test_room_is_kept_while_the_node_carries_out_what_was_asked() -> None:
         assert counted(server) == {"memory": 1}
 
 
-async def test_arguments_are_counted_as_what_they_take_and_not_as_what_was_sent() -> None:
-    """Two bytes on the wire are an object of fifty."""
-    async with serving(OneReplica(), limits=ClientLimits(room=MIB)) as server, connected(server) as client:
-        with contextlib.suppress(anyio.BrokenResourceError):
-            await client.stream.send(b"*60001\r\n$3\r\nDEL\r\n" + b"$2\r\nab\r\n" * 59_000)
+async def test_arguments_are_counted_as_what_they_take_and_not_as_what_was_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two bytes on the wire are an object of fifty: so one chunk of one client may be more than its own room."""
+    request = b"*60001\r\n$3\r\nDEL\r\n" + b"$2\r\nab\r\n" * 7_000
+    async with contextlib.AsyncExitStack() as stack, serving(OneReplica(), limits=ClientLimits(room=MIB)) as server:
+        for _ in range(2):
+            client = await stack.enter_async_context(connected(server))
+            await client.stream.send(request)
+        await until(lambda: server.room_taken > 600_000)
+        client = await stack.enter_async_context(connected(server))
+        await client.stream.send(request)
         await client.expect(f"-{REASONS['memory']}\r\n".encode())
+        await client.expect_end()
+        assert 600_000 < server.room_taken <= MIB
+        assert counted(server) == {"memory": 1}
+    assert caplog.records == []
 
 
 # ------------------------------------------------------------------ what is counted
