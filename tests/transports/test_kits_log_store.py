@@ -23,7 +23,7 @@ from tests.transports.storage_kit import VOTERS, flip_bit, image_after_kill, ope
 
 
 def test_sqlite_store(tmp_path: Path) -> None:
-    """A crash leaves what `kill -9` leaves; damage is one flipped bit of the database or of what stands beside it."""
+    """A crash leaves what `kill -9` leaves; damage is twenty flipped bits in the database and beside it."""
     stores: dict[str, SqliteStore] = {}
 
     def open_disk(disk: str) -> LogStore:
@@ -37,9 +37,10 @@ def test_sqlite_store(tmp_path: Path) -> None:
         image.rename(tmp_path / disk)
 
     def damage(disk: str, chance: random.Random) -> None:
-        files = [file for file in (tmp_path / disk).iterdir() if file.is_file() and file.stat().st_size]
-        file = chance.choice(sorted(files))
-        flip_bit(file, chance.randrange(file.stat().st_size * 8))
+        files = sorted(file for file in (tmp_path / disk).iterdir() if file.is_file() and file.stat().st_size)
+        for _ in range(20):
+            file = chance.choice(files)
+            flip_bit(file, chance.randrange(file.stat().st_size * 8))
 
     tried = check_log_store(open_disk, crash=crash, damage=damage)
     assert tried == tuple(rule.name for rule in RULES)
