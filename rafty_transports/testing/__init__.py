@@ -11,6 +11,8 @@ table `RULES`: `transport`, `log_store`, `state_machine`.
 """
 
 from rafty_transports.testing.conformance import ConformanceError
+from rafty_transports.testing.log_store import check_log_store
+from rafty_transports.testing.state_machine import check_state_machine
 from rafty_transports.testing.transport import check_transport
 
-__all__ = ["ConformanceError", "check_transport"]
+__all__ = ["ConformanceError", "check_log_store", "check_state_machine", "check_transport"]

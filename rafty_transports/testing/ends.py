@@ -187,7 +187,7 @@ class Net:
                         await anyio.sleep(0.002)
 
     async def stop_reading(self, one: End, two: End) -> None:
-        """From now on `two` takes nothing, to which `one` has a connection. The list that it waits for is still taken."""
+        """From now on `two` takes nothing, once a connection from `one` is there and has brought one more message."""
         await self.warm(one, two)
         two.gate = anyio.Event()
         await self.deliver(one, two, heartbeat(one.node_id, two.node_id, 999))

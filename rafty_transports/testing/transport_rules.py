@@ -98,7 +98,7 @@ async def unreachable_is_reported(net: Net) -> None:
 
 async def memory_is_bounded(net: Net) -> None:
     """Twice `most_bytes` for a peer that does not read: less than `most_bytes` of it is held, and it is reported."""
-    most, size = net.wanted.most_bytes, net.wanted.largest
+    most = net.wanted.most_bytes
     async with net.open("n1", "n2", "n3") as (one, two, three):
         await net.stop_reading(one, two)
         with measured() as held:

@@ -4,6 +4,7 @@ Law: *each takes one rule out of a transport that is right.* They are ends of a 
 as `send` is called.
 """
 
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,8 +20,8 @@ from rafty_transports.interfaces import Transport, Travelling
 from rafty_transports.memory import MemoryNetwork, MemoryTransport
 
 Items = Sequence[Travelling | PeerUnreachable]
-LEFT: list[Any] = []
-"""What leaks here is noted, so that a test can end it."""
+LEFT: list[Callable[[], object]] = []
+"""What ends that which leaks here, so that a test can."""
 
 
 class Wrapped:
@@ -273,8 +274,7 @@ class LeaksAThread(Wrapped):
 
 class LeaksASocket(Wrapped):
     async def __aenter__(self) -> Self:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        LEFT.append(listener)
+        LEFT.append(socket.socket().close)
         return await super().__aenter__()
 
 

@@ -123,12 +123,8 @@ async def test_what_is_left_behind_is_named() -> None:
                     await check(wrong.broken(kind), only=["nothing_is_left"])
         finally:
             tasks.cancel_scope.cancel()
-            for leak in wrong.LEFT:
-                if callable(leak):
-                    leak()
-                else:
-                    await leak.aclose()
-            wrong.LEFT.clear()
+            while wrong.LEFT:
+                wrong.LEFT.pop()()
 
 
 async def test_names_of_rules_that_are_none() -> None:
