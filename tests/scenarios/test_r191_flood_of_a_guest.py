@@ -1,8 +1,8 @@
 """R191: somebody who is no member, and whose handshake was right, floods a node with messages that break the protocol.
 
 Found by attacking a leader: each message cost a step and a line of its log, members waited behind thousands of them,
-and the leader was taken for dead. What guests say is taken a portion at a time, and so many messages a second; of what a
-node complains about, a line a second is written.
+and the leader was taken for dead. What guests say is taken a portion at a time, and so many messages a second; of what
+a node complains about, a line a second is written.
 """
 
 import logging
