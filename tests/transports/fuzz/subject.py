@@ -1,0 +1,141 @@
+"""What must hold for a core that is told what was made up.
+
+Law: *whatever it is told, a node keeps what it promised, and what it refuses has changed nothing.*
+
+A life begins with a copy of a node of the recorded cluster, and goes on for some inputs: messages, with now and then a
+write confirmed, a portion applied, a timer. After each step the invariants of the node are looked at; sometimes the
+whole state is compared with that before, which must be the same if the message was refused (invariant I27).
+"""
+
+import pickle
+import random
+from collections.abc import Sequence
+from typing import cast
+
+from rafty_core.config import Config
+from rafty_core.events import Event, Propose, Read
+from rafty_core.explain import explain
+from rafty_core.messages import MESSAGE_TYPES, Message
+from rafty_core.node_invariants import NodeInvariants, state_of
+from rafty_core.output import Output, ProtocolViolation
+from rafty_transports.codec import encode
+from rafty_transports.interfaces import Travelling
+from tests.transports.fuzz.driven import Driven, Fellows
+from tests.transports.fuzz.picture import Picture, picture_of
+from tests.transports.fuzz.traffic import NAMES, Moment
+from tests.transports.fuzz.wire import Broken
+
+MOST_STATE = 64 * 1024
+"""Bytes that the pickled state of a core may have beyond its log and the configurations that it knows."""
+
+CORE_MESSAGES = frozenset(MESSAGE_TYPES)
+
+
+class Subject:
+    """One life of a node that is told what was made up."""
+
+    def __init__(self, moment: Moment) -> None:
+        self.moment = moment
+        self.fellows: Fellows = pickle.loads(moment.cluster)
+        self.driven: Driven = self.fellows.nodes[moment.node_id]
+        self.raft = self.driven.raft
+        self.watch = NodeInvariants(self.raft)
+        self.began_as = self.raft.status()
+        self.picture: Picture = picture_of(self.raft)
+        self._steps = 0
+        self._step()  # its clock may have stood still: what is due happens now, and not beside what it hears first
+
+    def hear(self, chance: random.Random, message: Travelling) -> str:
+        """Let this message reach the node, readdressed if need be; return what became of it."""
+        if type(message) not in CORE_MESSAGES:
+            return "for the exchange"
+        heard = cast("Message", message)
+        if heard.to != self.moment.node_id and chance.random() < 0.9:
+            heard.to = self.moment.node_id
+        if heard.sender == self.moment.node_id or chance.random() < 0.3:
+            heard.sender = self.picture.leader or chance.choice(NAMES)
+        self._steps += 1
+        watched = self._steps % 8 == 0
+        before = self._frozen() if watched else b""
+        state = state_of(self.raft)
+        refused, term, log = state.violations, state.term, (state.log.commit, state.log.last_index, state.log.last_term)
+        output = self._step(heard)
+        if state.violations == refused:
+            self._live(chance)
+            return "taken"
+        if state.term == term:
+            self._check_refusal(output, before, refused)
+            return "refused"
+        # Its term is adopted before it is looked at any closer, and nothing else is: I27, "save term adoption".
+        if log != (state.log.commit, state.log.last_index, state.log.last_term) or state.term != heard.term:
+            raise Broken(f"a refused message has changed the log from {log}, or the term to {state.term}")
+        return "refused in its term"
+
+    def _frozen(self) -> bytes:
+        return pickle.dumps(self.raft, pickle.HIGHEST_PROTOCOL)
+
+    def _check_refusal(self, output: Output, before: bytes, refused: int) -> None:
+        """I27: it is counted, it is noted, and nothing else has happened."""
+        noted = [type(notice) for notice in output.notices]
+        state = state_of(self.raft)
+        if state.violations != refused + 1 or noted != [ProtocolViolation]:
+            raise Broken(f"a refusal is counted {state.violations - refused} times, and noted so: {output.notices!r}")
+        if output.messages or output.write or output.apply or output.fetch or output.answers:
+            raise Broken(f"a refused message has consequences: {output!r:.1000}")
+        if not before:
+            return
+        state.violations = refused
+        after = self._frozen()
+        state.violations = refused + 1
+        if after != before and after != pickle.dumps(pickle.loads(before), pickle.HIGHEST_PROTOCOL):
+            raise Broken(f"a refused message has changed the node: {output.notices!r:.500}")
+
+    def _step(self, *events: Event) -> Output:
+        output = self.driven.step(self.fellows.now, *events)
+        self.watch.check(self.raft)
+        for message in output.messages:
+            if message.sender != self.moment.node_id or message.to == message.sender:
+                raise Broken(f"{self.moment.node_id} sends {message!r:.500}")
+            encode(message)
+        for notice in output.notices:
+            explain(notice)
+        return output
+
+    def _live(self, chance: random.Random) -> None:
+        """What else happens in a life: the disk, the machine, the clock, and its own callers."""
+        draw = chance.random()
+        if draw < 0.5:
+            owed = self.driven.owed() if draw < 0.45 else self.driven.lose_fetch()
+            if owed is not None:
+                self._step(owed)
+        elif draw < 0.6:
+            self.fellows.now += chance.choice((0.0, 0.001, 0.03, 0.2))
+            self._step()
+        elif draw < 0.62:
+            self.fellows.now = max(self.fellows.now, min(self.raft.deadline, self.fellows.now + 10.0))
+            self._step()
+        elif draw < 0.65:
+            self._step(Propose(None, [b"own"]), Read(None))
+        self.picture = picture_of(self.raft)
+
+    def end(self) -> None:
+        """The life is over: all that can be asked of a node can be, and it has not grown. Raises `Broken`."""
+        self.raft.status()
+        state = state_of(self.raft)
+        log = state.log
+        known = sum(len(pickle.dumps(known)) for known in log.configurations.since(0))
+        entries = sum(map(len, log.slice(log.first_index, log.last_index))) + 16 * (log.last_index - log.base_index)
+        size = len(self._frozen())
+        if size > MOST_STATE + 4 * entries + 2 * known:
+            raise Broken(f"the state of {self.moment.node_id} has {size} bytes, of which the log has {entries}")
+        _check_bounds(state.config, len(self.driven.writes))
+
+    @property
+    def roles(self) -> Sequence[str]:
+        """The role at the beginning, and now."""
+        return self.began_as.role, self.raft.status().role
+
+
+def _check_bounds(config: Config, writes: int) -> None:
+    if writes > 100_000:
+        raise Broken(f"{writes} writes wait for the disk of {config.id}")
