@@ -5,6 +5,8 @@ import random
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ def test_fuzz_slice_of_a_campaign_breaks_nothing_and_reaches_everything() -> Non
     reached = {outcome for source, outcome in campaign.counts if source in ("traffic", "structure")}
     assert reached >= {f"{kind.__name__} {end}" for kind in MESSAGE_TYPES for end in ("taken", "refused")}
     assert campaign.counts["lives", "back"] > 0
+    assert campaign.counts["lies", "AppendEntries refused"] > 0
     for source in ("handshake", "requests"):
         assert {outcome for of, outcome in campaign.counts if of == source} > {"refused"}
 
@@ -68,7 +71,7 @@ def _change_and_refuse(patch: pytest.MonkeyPatch) -> None:
         raise Violation("this came too late")
 
     for pair in [pair for pair in rafty_core.raft.TABLE if pair[1] is Heartbeat]:
-        patch.setitem(rafty_core.raft.TABLE, pair, on_heartbeat)  # type: ignore[arg-type]
+        patch.setitem(rafty_core.raft.TABLE, pair, on_heartbeat)
 
 
 def _stumble_over_bytes(patch: pytest.MonkeyPatch) -> None:
@@ -152,7 +155,12 @@ async def test_fuzz_node_that_listens_still_hears_its_peers() -> None:
                 await stream.send(handshake_input(chance))
                 await stream.send_eof()
                 await closed_by_peer(stream)
-        for make in (lambda: noise(chance), lambda: mutated(chance, picture), lambda: made(chance, picture)):
+        makers: list[Callable[[], bytes]] = [
+            partial(noise, chance),
+            partial(mutated, chance, picture),
+            partial(made, chance, picture),
+        ]
+        for make in makers:
             stream = await connect_as(one.address, identity("n2"), "n1")
             async with stream:
                 try:

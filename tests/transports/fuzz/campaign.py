@@ -26,7 +26,7 @@ from tests.transports.fuzz.sentences import handshake_input, hear_handshake, hea
 from tests.transports.fuzz.structure import made
 from tests.transports.fuzz.subject import Subject
 from tests.transports.fuzz.traffic import recording
-from tests.transports.fuzz.wire import check_splitter, read
+from tests.transports.fuzz.wire import Broken, check_splitter, read
 
 BLOCK = 1000
 LIFE = 100
@@ -35,6 +35,9 @@ REVIVED = 4
 
 TRACED = 100
 """One block in so many is measured by tracemalloc."""
+
+MOST_SECONDS = 20.0
+"""Seconds of the processor that a life may take; a life of a thousand inputs takes a fifth of one, or one if traced."""
 
 MOST_TRACED = 16 * 1024 * 1024
 """Bytes that a block may have allocated at its peak, beyond what there was before it."""
@@ -80,7 +83,7 @@ class Campaign:
         chance = random.Random(self.seed * 2**40 + begin)
         subject = Subject(chance.choice(recording().moments))
         data = b""
-        done = self.inputs
+        done, begun = self.inputs, time.process_time()
         try:
             for _ in range(count):
                 source, data = self._input(chance, subject)
@@ -90,6 +93,8 @@ class Campaign:
                 self.inputs += 1
             subject.end()
             self.counts["lives", "from {} to {}".format(*subject.roles)] += 1
+            if time.process_time() - begun > MOST_SECONDS:
+                raise Broken(f"this life took more than {MOST_SECONDS:g} s of the processor")
             if long or begin // LIFE % REVIVED == 0:
                 self.counts["lives", revive(subject)] += 1
         except Exception as error:
@@ -108,13 +113,18 @@ class Campaign:
         if draw < 0.9:
             source, make = MESSAGES[int(draw / 0.3)]
             return source, make(chance, subject)
-        return ("handshake", handshake_input(chance)) if draw < 0.95 else ("requests", request_input(chance))
+        if draw < 0.92:
+            return "lies", subject.lie(chance)
+        return ("handshake", handshake_input(chance)) if draw < 0.96 else ("requests", request_input(chance))
 
     def _try(self, chance: random.Random, source: str, subject: Subject, data: bytes) -> str:
         if source == "handshake":
             return hear_handshake(chance, data)
         if source == "requests":
             return hear_requests(chance, data)
+        if source == "lies":
+            told = read(data[4:])
+            return "none to be found" if told is None else f"{type(told).__name__} {subject.hear_lie(chance, told)}"
         frames = check_splitter(chance, data) or [data[4:]]
         outcome = "no message"
         for frame in frames:

@@ -6,7 +6,7 @@ Everything here can be pickled, so that a moment in the life of a cluster is a s
 can be made of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rafty_core.config import Config
 from rafty_core.configuration import Configuration
@@ -15,8 +15,13 @@ from rafty_core.messages import Message
 from rafty_core.output import Fetch, Output
 from rafty_core.raft import Raft
 from rafty_core.stable import Snapshot, Stable
+from rafty_core.status import Status
+from tests.transports.fuzz.wire import Broken
 
 Owed = Persisted | Applied | SnapshotReceived | SnapshotFailed
+
+MOST_OWED = 2000
+"""What a core may ask for, one thing after the other, without anything from outside. More is without end."""
 
 BOUNDS = {"max_pending_reads": 64, "max_pending_proposals": 64, "max_inflight_messages": 8, "forward_timeout": 2.0}
 """What may wait in a core: little, so that a bound that does not hold is seen soon."""
@@ -110,13 +115,19 @@ class Fellows:
     def _pay(self, node_id: str) -> None:
         if node_id in self.held:
             return
-        for event in _all_owed(self.nodes[node_id]):
+        driven = self.nodes[node_id]
+        for _ in range(MOST_OWED):
+            event = driven.owed()
+            if event is None:
+                return
             self.step(node_id, event)
+        raise Broken(f"{node_id} is never done: {driven.raft.status()}")
 
     def pass_time(self, among: Sequence[str] = ()) -> None:
         """Let the clock run to the next deadline of these nodes (none: of all), and let their timers fire."""
         names = among or list(self.nodes)
-        self.now = max(self.now, min(self.nodes[name].raft.deadline for name in names))
+        deadline = min(self.nodes[name].raft.deadline for name in names)
+        self.now = max(self.now, deadline) if deadline < float("inf") else self.now + 1.0
         for name in names:
             self.step(name)
 
@@ -126,11 +137,6 @@ class Fellows:
         leading = [status for status in self.statuses() if status.role == "leader"]
         return max(leading, key=lambda status: status.term).id if leading else None
 
-    def statuses(self) -> list:  # type: ignore[type-arg]
+    def statuses(self) -> list[Status]:
         """What each node says of itself."""
         return [driven.raft.status() for driven in self.nodes.values()]
-
-
-def _all_owed(driven: Driven) -> Iterator[Owed]:
-    while (event := driven.owed()) is not None:
-        yield event

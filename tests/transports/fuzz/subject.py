@@ -15,9 +15,13 @@ from typing import cast
 from rafty_core.config import Config
 from rafty_core.events import Event, Propose, Read
 from rafty_core.explain import explain
-from rafty_core.messages import MESSAGE_TYPES, Message
+from rafty_core.messages import MESSAGE_TYPES, Heartbeat, Message
 from rafty_core.node_invariants import NodeInvariants, state_of
 from rafty_core.output import Output, ProtocolViolation
+from rafty_core.roles import Leader
+from rafty_core.simulation.forged import forged
+from rafty_core.simulation.lies import lie_to
+from rafty_core.simulation.world import World
 from rafty_transports.codec import encode
 from rafty_transports.interfaces import Travelling
 from tests.transports.fuzz.driven import Driven, Fellows
@@ -43,6 +47,7 @@ class Subject:
         self.began_as = self.raft.status()
         self.picture: Picture = picture_of(self.raft)
         self._steps = 0
+        self._world = World("")
         self._step()  # its clock may have stood still: what is due happens now, and not beside what it hears first
 
     def hear(self, chance: random.Random, message: Travelling) -> str:
@@ -54,7 +59,30 @@ class Subject:
             heard.to = self.moment.node_id
         if heard.sender == self.moment.node_id or chance.random() < 0.3:
             heard.sender = self.picture.leader or chance.choice(NAMES)
+        return self._hear(chance, heard)
+
+    def lie(self, chance: random.Random) -> bytes:
+        """A frame that contradicts what this node knows for certain now; nothing, if chance finds none."""
+        self._world.random = chance
+        state = state_of(self.raft)
+        if chance.random() < 0.7:
+            message = forged(state, self._world)
+        else:
+            leads = Heartbeat(state.role.leader or chance.choice(NAMES), state.id, max(state.term, 1), 0, 1)
+            message = None if leads.sender == state.id else lie_to(state, leads, self._world)
+        return b"" if message is None else b"".join(encode(message))
+
+    def hear_lie(self, chance: random.Random, message: Travelling) -> str:
+        """Let this message, made by `lie`, reach the node. Raises `Broken` if it is not refused."""
+        outcome = self._hear(chance, cast("Message", message))
+        if outcome != "refused":
+            raise Broken(f"a lie is {outcome}: {message!r:.500}")
+        return outcome
+
+    def _hear(self, chance: random.Random, heard: Message) -> str:
         self._steps += 1
+        if isinstance(state_of(self.raft).role, Leader) and state_of(self.raft).configuration.goal is not None:
+            self._step()  # with any step, of whatever reason, it may find that its learners are close
         watched = self._steps % 8 == 0
         before = self._frozen() if watched else b""
         state = state_of(self.raft)

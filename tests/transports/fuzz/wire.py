@@ -79,9 +79,23 @@ def read(data: bytes) -> Travelling | None:
         if not str(error) or len(str(error)) > 2000:
             raise Broken(f"an error of {len(str(error))} characters") from error
         return None
+    _check_numbers(message)
     again = b"".join(encode(message))[4:]
     if decode(again) != message:
         raise Broken(f"{message!r:.500} is another one when it is written and read again")
     if abs(weight(message) - len(again)) > 1200:
         raise Broken(f"{message!r:.500} weighs {weight(message)}, and has {len(again)} bytes")
     return message
+
+
+def _check_numbers(message: Travelling) -> None:
+    """Numbers are numbers that a log can have, and the flags are flags (faults F28, F136)."""
+    for name in message.__slots__:
+        value = getattr(message, name)
+        right = type(value) is bool if name in FLAGS else type(value) is not bool
+        if not right or type(value) is float or (type(value) is int and not 0 <= value < 2**63):
+            raise Broken(f"{value!r:.60} is the {name} of a {type(message).__name__}")
+
+
+FLAGS: Final = frozenset(("transfer", "vote_granted", "success", "lease"))
+"""The fields that are true or false."""
