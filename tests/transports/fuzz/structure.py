@@ -40,7 +40,7 @@ WILD: tuple[Any, ...] = (
 )
 """Values that are no field of anything, or nearly none."""
 
-_DIGESTS = ("", "0123456789abcdef" * 4, "A" * 64, "f" * 63, "../../etc/passwd")
+_DIGESTS = ("", *["0123456789abcdef" * 4] * 4, "A" * 64, "f" * 63, "f" * 64 + "\n", "f" * 65, "../../etc/passwd")
 
 
 def made(chance: random.Random, picture: Picture) -> bytes:

@@ -15,13 +15,25 @@ from typing import cast
 from rafty_core.config import Config
 from rafty_core.events import Event, Propose, Read
 from rafty_core.explain import explain
-from rafty_core.messages import MESSAGE_TYPES, Heartbeat, Message
+from rafty_core.messages import (
+    MESSAGE_TYPES,
+    AppendEntries,
+    ForwardedProposal,
+    Heartbeat,
+    InstallSnapshot,
+    Message,
+    PreVote,
+    ReadIndexRequest,
+    RequestVote,
+    TimeoutNow,
+)
 from rafty_core.node_invariants import NodeInvariants, state_of
 from rafty_core.output import Output, ProtocolViolation
 from rafty_core.roles import Leader
 from rafty_core.simulation.forged import forged
 from rafty_core.simulation.lies import lie_to
 from rafty_core.simulation.world import World
+from rafty_core.state import State
 from rafty_transports.codec import encode
 from rafty_transports.interfaces import Travelling
 from tests.transports.fuzz.driven import Driven, Fellows
@@ -87,7 +99,10 @@ class Subject:
         before = self._frozen() if watched else b""
         state = state_of(self.raft)
         refused, term, log = state.violations, state.term, (state.log.commit, state.log.last_index, state.log.last_term)
+        impossible = _impossible(state, heard)
         output = self._step(heard)
+        if impossible and state.violations == refused:
+            raise Broken(f"{state.id} takes {heard!r:.500}, and {impossible}")
         if state.violations == refused:
             self._live(chance)
             return "taken"
@@ -162,6 +177,27 @@ class Subject:
     def roles(self) -> Sequence[str]:
         """The role at the beginning, and now."""
         return self.began_as.role, self.raft.status().role
+
+
+LEADERS = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
+"""What only a leader says."""
+
+ASKED = (*LEADERS, RequestVote, PreVote, ForwardedProposal, ReadIndexRequest)
+"""What is said by a node that was in a term already."""
+
+
+def _impossible(state: State, message: Message) -> str:
+    """Why no correct node can have sent this one this message now, or "": a few of the reasons, told anew."""
+    if message.to != state.id or message.sender == state.id:
+        return "it is not for it, or of itself"
+    if message.term > state.term + 2**32:
+        return "its term is absurd (fault F28)"
+    if message.term == 0 and isinstance(message, ASKED):
+        return "nobody leads or stands in term 0 (R9)"
+    leader = state.role.leader
+    if message.term == state.term and isinstance(message, LEADERS[:3]) and leader not in (None, message.sender):
+        return f"{leader} leads this term (fault F55)"
+    return ""
 
 
 def _check_bounds(config: Config, writes: int) -> None:

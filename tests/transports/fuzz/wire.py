@@ -92,10 +92,14 @@ def _check_numbers(message: Travelling) -> None:
     """Numbers are numbers that a log can have, and the flags are flags (faults F28, F136)."""
     for name in message.__slots__:
         value = getattr(message, name)
+        if name == "digest" and value and (len(value) != 64 or set(value) - HEXADECIMAL):
+            raise Broken(f"{value!r:.200} is the digest of a {type(message).__name__} (fault F131)")
         right = type(value) is bool if name in FLAGS else type(value) is not bool
         if not right or type(value) is float or (type(value) is int and not 0 <= value < 2**63):
             raise Broken(f"{value!r:.60} is the {name} of a {type(message).__name__}")
 
+
+HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 FLAGS: Final = frozenset(("transfer", "vote_granted", "success", "lease"))
 """The fields that are true or false."""
