@@ -66,6 +66,8 @@ def _agrees(subject: Subject, *, again: bool = False) -> bool:
         return False
     if not again and state.role.name == "leader" and (began.role, began.term) != ("leader", state.term):
         return False  # elected by votes that were made up
+    if again and not state.may_campaign and state.role.leader not in (None, subject.fellows.leader):
+        return False  # who never stands for election waits for the leader that it was told of as long as the term lasts
     itself = state.configuration.member(state.id)
     return itself is not None and all(_agree(state, other) for other in others)
 
