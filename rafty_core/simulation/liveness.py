@@ -8,13 +8,13 @@ from dataclasses import asdict
 from rafty_core import Configuration
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.invariants import InvariantViolation, state_of
-from rafty_core.membership import PATIENCE
 from rafty_core.roles import Leader
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.newcomers import Newcomers
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
+from rafty_core.waiting import PATIENCE
 
 SLOWEST = 1.25
 """Simulated clocks and deadlines differ by at most this factor."""

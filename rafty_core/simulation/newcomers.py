@@ -53,9 +53,8 @@ class Newcomers:
         taken = {member.id for member in now.members}
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
-        standing = cluster.parts.storage is Disk  # another storage may get on, however slow it is
-        if fates is FATES[0] and (state_of(leader.raft).log.base_index > 0 or not standing):
-            return  # whoever is to install a snapshot is waited for, though its disk stands still
+        if fates is FATES[0] and cluster.parts.storage is not Disk:
+            return  # another storage may get on, however slow it is
         changes = []
         for name, fate in zip(free, fates, strict=False):
             node = cluster.join(name)
