@@ -78,7 +78,7 @@ class Newcomers:
         members = self.cluster.invariants.ghost.configurations[-1][1].members
         known = {(member.id, member.incarnation) for member in members}
         for node in self.nodes:
-            node.disk.slowness = 0.1
+            node.slowness = node.disk.slowness = 0.1
             if (node.id, node.incarnation) not in known:
                 node.shut_down(node.boot)
         return [node for node in self.nodes if (node.id, node.incarnation) in known and node.raft is not None]
