@@ -280,8 +280,15 @@ class Liveness:
         for node in live:
             last = node.raft.status().last_index if node.raft is not None else durable[node.id]
             self._expect(last >= durable[node.id], "I20", f"{node.id} had {durable[node.id]}, and has {last}")
+        members = {(member.id, member.incarnation) for member in configuration.members}
+        late = [node for node in live if node not in self.core and (node.id, node.incarnation) in members]
+        self.core += [node for node in late if self._is_reached(node)]  # who was down when it was chosen may lead now
         self.core = [node for node in self.core if node.raft is not None]
         return is_quorum(configuration, [node.id for node in self.core])
+
+    def _is_reached(self, node: SimulatedNode) -> bool:
+        blocked = self.cluster.network.blocked
+        return not any(way in blocked for other in self.core for way in ((node.id, other.id), (other.id, node.id)))
 
 
 def _picture(node: SimulatedNode) -> str:

@@ -60,6 +60,7 @@ class Newcomers:
             node = cluster.join(name)
             self.nodes.append(node)
             node.gone = not fate
+            node.disk.calm()
             for delay, seconds in fate:
                 self.world.after(delay, self._with_disk(node, seconds))
             changes.append(Change("add_voter", Member(name, f"{name}:new", node.incarnation)))
