@@ -156,21 +156,23 @@ async def _status(options: argparse.Namespace) -> int:
 
 
 def status_table(nodes: Sequence[str], answers: dict[str, dict[str, str] | str]) -> str:
-    """A line for each node, in this order: what it told, or why it told nothing."""
-    rows = [["node", "clients at", "role", "term", "leader", "commit", "applied", "lag", "keys"]]
+    """A line for each node, in this order: what it told, or why it told nothing. `refused` counts connections and
+    requests of nodes and clients; RAFTY STATUS has them by reason."""
+    rows = [["node", "clients at", "role", "term", "leader", "commit", "applied", "lag", "keys", "refused"]]
     troubles: dict[int, str] = {}
     commits = [int(answer.get("raft_commit_index", 0)) for answer in answers.values() if isinstance(answer, dict)]
     for address in nodes:
         answer = answers[address]
         if isinstance(answer, str):
             troubles[len(rows)] = answer.removeprefix(f"{address} ")
-            rows.append(["?", address, *[""] * 7])
+            rows.append(["?", address, *[""] * 8])
             continue
         names = ("role", "term", "leader", "commit_index", "applied_index")
         fields = [answer.get(f"raft_{name}", "?") for name in names]
         lag = max(commits) - int(answer.get("raft_applied_index", 0))
         keys = answer.get("db0", "").partition("keys=")[2].partition(",")[0]
-        rows.append([answer.get("raft_id", "?"), address, *fields, str(lag), keys])
+        refused = sum(int(count) for name, count in answer.items() if name.startswith("refused."))
+        rows.append([answer.get("raft_id", "?"), address, *fields, str(lag), keys, str(refused)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):

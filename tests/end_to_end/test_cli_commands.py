@@ -85,7 +85,19 @@ def test_commands_against_a_cluster(tmp_path: Path, backend: str) -> None:
         done = rafty("status", "--nodes", nodes)
         assert done.returncode == 0
         head, *rows = done.stdout.decode().splitlines()
-        assert head.split() == ["node", "clients", "at", "role", "term", "leader", "commit", "applied", "lag", "keys"]
+        assert head.split() == [
+            "node",
+            "clients",
+            "at",
+            "role",
+            "term",
+            "leader",
+            "commit",
+            "applied",
+            "lag",
+            "keys",
+            "refused",
+        ]
         assert [row.split()[0] for row in rows] == ["n1", "n2", "n3"]
         assert [row.split()[2] for row in rows].count("leader") == 1
         assert {row.split()[4] for row in rows} == {leader.id}
