@@ -101,7 +101,7 @@ def test_commands_against_a_cluster(tmp_path: Path, backend: str) -> None:
         assert [row.split()[0] for row in rows] == ["n1", "n2", "n3"]
         assert [row.split()[2] for row in rows].count("leader") == 1
         assert {row.split()[4] for row in rows} == {leader.id}
-        assert {tuple(row.split()[7:]) for row in rows} == {("0", "1")}
+        assert {tuple(row.split()[7:9]) for row in rows} == {("0", "1")}
 
         leader.kill()
         done = rafty("status", "--nodes", nodes)
