@@ -31,13 +31,13 @@ from rafty_core.configuration import Configuration, Lease, Member, check_node_id
 from rafty_core.outcomes import ChangeRefused, NotLeader
 from rafty_core.status import Status
 from rafty_transports import kv, picture, resp
+from rafty_transports.addresses import parse_address
 from rafty_transports.compaction import SnapshotNotTaken
 from rafty_transports.conversation import Conversation
 from rafty_transports.exchange import Progress
 from rafty_transports.interfaces import Identity, SnapshotInfo, SnapshotStore
 from rafty_transports.kv_commands import Refusal, wrong_number
 from rafty_transports.storage.errors import StoreError
-from rafty_transports.tcp import split_address
 from rafty_transports.threads import run_in_daemon
 
 PIECE = 1024 * 1024
@@ -292,9 +292,9 @@ def _node_id(word: bytes) -> str:
 def _address(word: bytes) -> str:
     address = word.decode("ascii", "backslashreplace")
     try:
-        host, port = split_address(address)
+        parts = parse_address(address)
     except ValueError as error:
         raise Refusal(f"ERR {error}") from None
-    if not host or not port:
+    if not parts.host or not parts.port:
         raise Refusal(f"ERR {address!r:.100} is no address that others can reach: give host:port")
     return address

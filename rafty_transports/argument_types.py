@@ -7,6 +7,7 @@ import argparse
 import ipaddress
 import os
 
+from rafty_transports.addresses import parse_address
 from rafty_transports.exits import WrongInput
 
 BACKENDS = ("asyncio", "trio", "uvloop")
@@ -59,12 +60,31 @@ def address(text: str) -> str:
     return text
 
 
+def node_address(text: str) -> str:
+    """`text`, if it is where a node listens or is reached: host:port, or one that names what is spoken there."""
+    if "://" not in text:
+        return address(text)
+    try:
+        address(parse_address(text).socket)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def node_addresses(text: str) -> list[str]:
+    """The addresses in "host:port,ws://host:port", none of them twice."""
+    return _each_once([node_address(part.strip()) for part in text.split(",")], "name each address once")
+
+
 def addresses(text: str) -> list[str]:
     """The addresses in "host:port,host:port", none of them twice."""
-    found = [address(part.strip()) for part in text.split(",")]
+    return _each_once([address(part.strip()) for part in text.split(",")], "name each node once")
+
+
+def _each_once(found: list[str], advice: str) -> list[str]:
     for one in found:
         if found.count(one) > 1:
-            raise argparse.ArgumentTypeError(f"{one} is named twice; name each node once")
+            raise argparse.ArgumentTypeError(f"{one} is named twice; {advice}")
     return found
 
 
@@ -77,7 +97,7 @@ def members(text: str) -> dict[str, str]:
             raise argparse.ArgumentTypeError(f"{part!r:.100} is no member: give id=host:port for each node")
         if node_id(name) in found:
             raise argparse.ArgumentTypeError(f"{name} is named twice; give each node an id of its own")
-        if address(where) in found.values():
+        if node_address(where) in found.values():
             raise argparse.ArgumentTypeError(f"{where} is the address of two nodes; give each one of its own")
         found[name] = where
     return found
@@ -114,7 +134,7 @@ def seconds(text: str) -> float:
 
 def is_loopback(where: str) -> bool:
     """Whether this address can be reached from this machine alone. Of names only `localhost` is."""
-    host = where.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    host = parse_address(where).host
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from rafty_transports.access import access_of, add_access
 from rafty_transports.argument_types import BACKENDS, addresses, seconds
+from rafty_transports.certs_arguments import add_certs, run_certs
 from rafty_transports.cluster_arguments import add_cluster_commands
 from rafty_transports.exits import EXIT_CODES, WrongInput
 from rafty_transports.serve_arguments import add_serve, run_serve
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("value", metavar="VALUE", help="- reads the value from the standard input, as it is")
     delete.add_argument("keys", metavar="KEY", nargs="+")
     add_cluster_commands(command, add_asking)
+    add_certs(command("certs", run_certs, "make certificates for development, by which nodes know each other"))
     _add_demo(command("demo", _run_demo, "show in about 15 seconds that a cluster survives the death of its leader"))
     return parser
 

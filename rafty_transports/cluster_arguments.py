@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 
 from rafty_transports.access import access_of
-from rafty_transports.argument_types import address, log_index, members, node_id
+from rafty_transports.argument_types import log_index, members, node_address, node_id
 from rafty_transports.exits import WrongInput
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
@@ -44,7 +44,7 @@ def add_cluster_commands(command: AddCommand, add_asking: Callable[[argparse.Arg
         else:
             parser.add_argument("id", type=node_id, metavar="ID")
         if name in ("add", "replace", "address"):
-            parser.add_argument("address", type=address, metavar="HOST:PORT", help="where other nodes reach it")
+            parser.add_argument("address", type=node_address, metavar="ADDRESS", help="where other nodes reach it")
         _add_change(parser)
     changes["add"].add_argument("--learner", action="store_true", help="it receives everything and never votes")
     transfer = asking("transfer", "hand leadership over; done when the other node leads")

@@ -30,3 +30,14 @@ class Refusals:
     def items(self) -> list[tuple[str, int]]:
         """Each reason with its count since the beginning."""
         return list(self._counts.items())
+
+    def __contains__(self, reason: str) -> bool:
+        return reason in self._counts
+
+    def __getitem__(self, reason: str) -> int:
+        return self._counts[reason]
+
+    @property
+    def total(self) -> int:
+        """All refusals since the beginning."""
+        return sum(self._counts.values())

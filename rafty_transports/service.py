@@ -13,7 +13,7 @@ on loopback. Every refusal is counted by its reason, and INFO and RAFTY STATUS s
 import errno
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,13 +22,13 @@ from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
 from anyio.streams.tls import TLSStream
 
 from rafty_transports import kv, picture, resp
+from rafty_transports.addresses import split_address
 from rafty_transports.administration import Administration
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.farewell import say
 from rafty_transports.passwords import Passwords
 from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, Origin, TurnedAway
 from rafty_transports.service_connection import Connection, Served, ServingNode
-from rafty_transports.tcp import split_address
 from rafty_transports.threads import run_in_daemon
 
 _REFUSALS_AT_ONCE = 64
@@ -56,6 +56,7 @@ class RespServer:
     protected_mode  without a password, refuse whoever does not come from a loopback address; a client that proved by
                     a certificate who it is (`tls` asks for one, `ssl.CERT_REQUIRED`) is served
     tls             the server's context: clients speak TLS, and nothing else; None: they speak plain text
+    facts           further facts about the node for RAFTY STATUS and INFO: pairs of name and text
     limits          what clients may take, each and all together
 
     Raises `ValueError` for an address that is none, for an empty password, and for an `admin_password` that is equal to
@@ -75,6 +76,7 @@ class RespServer:
         admin_password: str | None = None,
         protected_mode: bool = True,
         tls: ssl.SSLContext | None = None,
+        facts: Callable[[], Iterable[tuple[str, str]]] = tuple,
         limits: ClientLimits | None = None,
     ) -> None:
         self.node = node
@@ -89,6 +91,7 @@ class RespServer:
         locked = passwords.asked or tls is not None
         self._clients = Clients(limits if limits is not None else ClientLimits(), locked=locked)
         self._tls = tls
+        self._facts = facts
         proves_itself = passwords.asked or (tls is not None and tls.verify_mode == ssl.CERT_REQUIRED)
         self._only_loopback = protected_mode and not proves_itself
         self._served = Served(node, machine, administration, passwords, self._clients, self.describe, self.status)
@@ -231,6 +234,7 @@ class RespServer:
         lines += [
             f"raft_{name}:{value}" for name, value in picture.picture_of(self.node.status(), self.node.transfers())
         ]
+        lines += [f"{name}:{text}" for name, text in self._facts()]
         lines += ["", "# Keyspace", f"db0:keys={len(self.machine)},expires=0,avg_ttl=0"]
         return "".join(line + "\r\n" for line in lines)
 
@@ -249,7 +253,7 @@ class RespServer:
         else:
             digest = self._digest[1]
         pairs += [("kv_keys", str(keys)), ("kv_commands_applied", str(applied)), ("kv_digest", digest)]
-        return picture.lines(pairs) + "".join(f"{line}\r\n" for line in self._refused())
+        return picture.lines([*pairs, *self._facts()]) + "".join(f"{line}\r\n" for line in self._refused())
 
     def _refused(self) -> list[str]:
         return [f"refused.clients.{reason}:{count}" for reason, count in self.refusals]

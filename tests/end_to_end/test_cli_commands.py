@@ -183,7 +183,7 @@ def test_output_that_nobody_reads(command: tuple[str, ...]) -> None:
 
 
 COMMANDS = ["serve", "status", "get", "put", "del", "demo", "members", "add", "remove", "replace", "promote", "demote"]
-COMMANDS += ["address", "transfer", "snapshot", "backup", "restore", "recover"]
+COMMANDS += ["address", "transfer", "snapshot", "backup", "restore", "recover", "certs"]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
