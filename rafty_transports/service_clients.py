@@ -208,10 +208,15 @@ class Clients:
         self._strangers.pop(client, None)
 
     def take_room(self, client: Client, size: int) -> None:
-        """Let `size` bytes be what is kept for this client. Raises `TurnedAway` if that exceeds what is left."""
+        """Let `size` bytes be what is kept for this client.
+
+        Raises `TurnedAway` if that exceeds what is left. Then nothing must be kept for it, and its room is others' at
+        once: else many that ask in the same moment would all be turned away, and none be served.
+        """
         beyond = max(size - CHUNK, 0)
         total = self.room_taken - client.taken + beyond
         if total > self.limits.room:
+            self.give_room_back(client, 0)
             raise self.refused("memory")
         self.room_taken, client.taken = total, beyond
 
