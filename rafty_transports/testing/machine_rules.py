@@ -9,6 +9,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import accumulate
 from random import Random
@@ -211,16 +212,13 @@ def snapshot_is_of_its_moment(trial: Trial) -> None:
 
 def restore_gives_an_equal_machine(trial: Trial) -> None:
     """Restored, in a thread, a new machine and one with a past are equal to the one that was written down."""
-    image = b""
     for past in (0, len(trial.commands)):
         original, restored = trial.new(), trial.new()
         trial.one_by_one(original, 0, trial.half)
         image = trial.image(original)
         trial.one_by_one(restored, 0, past)
         with calling("restore() of its own snapshot"):
-            in_thread(
-                lambda image=image, restored=restored: restored.restore(trial.indexes[trial.half - 1], BytesIO(image))
-            )  # type: ignore[misc]
+            in_thread(partial(restored.restore, trial.indexes[trial.half - 1], BytesIO(image)))
         what = "restored over a state of its own" if past else "restored"
         trial.same_state(restored, original, trial.half, what)
 

@@ -10,7 +10,7 @@ from rafty_core.configuration import Configuration
 from rafty_core.output import Write
 from rafty_core.stable import Snapshot
 from rafty_transports.interfaces import LogStore, SnapshotInfo
-from rafty_transports.testing.conformance import calling, require
+from rafty_transports.testing.conformance import Fault, calling, require
 from rafty_transports.testing.lives import Lives, Model, batch, image_in, image_of, indexes, keep_snapshot
 
 PIECE = 10_000
@@ -93,12 +93,13 @@ def snapshot_travels(lives: Lives) -> None:
     receiver.write(0, data[:PIECE])
     again = there.snapshots.receive(snapshot, info.size, info.digest)
     with calling("a receiver that goes on"):
-        for wrong in (again.offset + 1, again.offset - 1):
+        at = again.offset
+        for wrong in (at + 1, at - 1):
             try:
                 again.write(wrong, b"x")
             except ValueError:
                 continue
-            require(False, f"a receiver at offset {again.offset} took bytes at offset {wrong}; it raises ValueError")
+            raise Fault(f"a receiver at offset {at} took bytes at offset {wrong}; it raises ValueError")
         while again.offset < info.size:
             again.write(again.offset, data[again.offset : again.offset + PIECE])
         require(not there.snapshots.infos(), "a snapshot is there before its receiver has finished")

@@ -246,6 +246,31 @@ class BelievesWhatIsSent(Right):
         return Trusting(self.inner.snapshots)
 
 
+class KeepsWhatWasGivenUp(Right):
+    @property
+    def snapshots(self) -> Any:
+        class Keeping(Snapshots):
+            def create(self, snapshot: Any) -> Any:
+                writer = self.inner.create(snapshot)
+                writer.abort = lambda: writer._file and writer.finish()
+                return writer
+
+        return Keeping(self.inner.snapshots)
+
+
+class TakesBytesAnywhere(Right):
+    @property
+    def snapshots(self) -> Any:
+        class Lax(Snapshots):
+            def receive(self, snapshot: Any, size: int, digest: str) -> Any:
+                receiver = self.inner.receive(snapshot, size, digest)
+                write = receiver.write
+                receiver.write = lambda offset, data: write(receiver.offset, data)
+                return receiver
+
+        return Lax(self.inner.snapshots)
+
+
 class ForgetsSnapshots(Right):
     def again(self) -> MemoryStore:
         again = self.inner.restarted()
@@ -312,6 +337,12 @@ FAULTS: list[tuple[type[Right], str, str]] = [
     (LosesTheLastOfMany, "writes_keep_their_order", "has term 2 with the vote n3; written were term 4 and"),
     (OneThread, "any_thread_may_call", "in a thread that did not open the store, write() raised RuntimeError"),
     (WritesIntoNothing, "closing_is_harmless", "write() on a store that was closed returned, and what it wrote is not"),
+    (
+        KeepsWhatWasGivenUp,
+        "snapshot_is_whole_or_not_there",
+        "snapshots.open() of a snapshot that is not here must raise",
+    ),
+    (TakesBytesAnywhere, "snapshot_travels", "a receiver at offset 10000 took bytes at offset 10001; it raises Valu"),
     (ForgetsSnapshots, "snapshot_is_durable", "in the next life infos() names snapshots []"),
     (BelievesWhatIsSent, "damaged_snapshot_is_refused", "a snapshot with byte 0 changed was received without an error"),
     (RetainsTheNewest, "needed_snapshots_stay", "removed the snapshot of index 6, which is needed"),
@@ -328,6 +359,10 @@ def test_each_fault_is_named(kind: type[Right], rule: str, words: str) -> None:
     with pytest.raises(ConformanceError, match=re.escape(words)) as caught:
         check(kind, only=[rule])
     assert caught.value.rule == rule
+
+
+def test_each_rule_has_a_store_that_breaks_it() -> None:
+    assert {rule for _, rule, _ in FAULTS} | {"damage_is_noticed"} == {rule.name for rule in RULES}
 
 
 def test_the_store_that_the_faults_were_made_of_is_right() -> None:

@@ -246,6 +246,10 @@ def test_each_fault_is_named(kind: type[Names], rule: str, words: str) -> None:
     assert caught.value.rule == rule
 
 
+def test_each_rule_has_a_machine_that_breaks_it() -> None:
+    assert {rule for _, rule, _ in FAULTS} | {"restart_goes_on"} == ALL
+
+
 def test_the_machines_that_the_faults_were_made_of_are_right() -> None:
     check_state_machine(Names, name)
     check_state_machine(Durable, name)

@@ -1,35 +1,42 @@
 """The kit of transports: ours pass, and each that is wrong in one way is told which."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import anyio
 import pytest
 
-from rafty_transports.interfaces import Transport
+from rafty_core.configuration import Member
+from rafty_transports.interfaces import Identity, Transport
 from rafty_transports.links import Limits
 from rafty_transports.memory import MemoryNetwork, MemoryTransport
 from rafty_transports.tcp import TcpTransport
 from rafty_transports.testing import ConformanceError, check_transport
 from rafty_transports.testing.transport import OF_MEMBERS, RULES
 from tests.transports import broken_transports as wrong
-from tests.transports.connections import admit_all, free_address, identity
+from tests.transports.connections import NOWHERE, admit_all, free_address, identity
 
 pytestmark = pytest.mark.anyio
 
 LIMITS = Limits(keep_alive=0.05, idle=2.0, backoff_first=0.01, backoff_last=0.05, farewell=0.3)
 
 
-def tcp_network() -> Callable[[str], TcpTransport]:
+def tcp_network(kind: type[TcpTransport] = TcpTransport) -> Callable[[str], TcpTransport]:
     addresses = {node_id: free_address() for node_id in ("n1", "n2", "n3")}
 
     def make(node_id: str) -> TcpTransport:
         peers = {other: address for other, address in addresses.items() if other != node_id}
         mine = identity(node_id, address=addresses[node_id])
-        return TcpTransport(mine, peers, addresses[node_id], admit=admit_all, limits=LIMITS)
+        return kind(mine, peers, addresses[node_id], admit=admit_all, limits=LIMITS)
 
     return make
+
+
+def address_of(transport: Any) -> str:
+    address: str = transport.address
+    return address
 
 
 async def test_memory_transport() -> None:
@@ -38,7 +45,7 @@ async def test_memory_transport() -> None:
 
 
 async def test_tcp_transport() -> None:
-    tried = await check_transport(tcp_network, ordered=True, address=lambda transport: transport.address)  # type: ignore[attr-defined]
+    tried = await check_transport(tcp_network, ordered=True, address=address_of)
     assert tried == tuple(rule.name for rule in RULES)
 
 
@@ -92,6 +99,46 @@ async def test_each_fault_is_named(kind: Any, rule: str, words: str) -> None:
 async def check(network: Callable[[], Callable[[str], Transport]], **options: Any) -> None:
     """The kit with little patience."""
     await check_transport(network, ordered=True, most_bytes=16 << 20, patience=0.5, leave_within=0.5, **options)
+
+
+class NamesItself(TcpTransport):
+    async def identify(self, node_id: str, address: str) -> Identity:
+        return self.identity
+
+
+class BelievesTheAsker(TcpTransport):
+    async def identify(self, node_id: str, address: str) -> Identity:
+        return replace(self.identity, node_id=node_id, incarnation=f"incarnation-{node_id}")
+
+
+class GoesWhereNobodyIs(TcpTransport):
+    def set_members(self, members: Sequence[Member], removed: Iterable[Member]) -> None:
+        super().set_members([replace(member, address=NOWHERE) for member in members], removed)
+
+
+class TellsNobody(TcpTransport):
+    def set_members(self, members: Sequence[Member], removed: Iterable[Member]) -> None:
+        super().set_members(members, ())
+
+
+FAULTS_OF_MEMBERS: list[tuple[type[TcpTransport], str, str]] = [
+    (NamesItself, "identify_tells_who_is_there", "identify() of n2's address returned the identity of 'n1'"),
+    (BelievesTheAsker, "identify_refuses", "but n9 is not there"),
+    (GoesWhereNobodyIs, "members_are_followed", "a Heartbeat from n1 to n2 did not arrive within 1 s"),
+    (TellsNobody, "removed_member_is_told", "n3 was removed, and its iteration goes on as if it had not been told"),
+]
+
+
+@pytest.mark.parametrize(("kind", "rule", "words"), FAULTS_OF_MEMBERS, ids=[rule for _, rule, _ in FAULTS_OF_MEMBERS])
+async def test_each_fault_of_members_is_named(kind: type[TcpTransport], rule: str, words: str) -> None:
+    with pytest.raises(ConformanceError, match=re.escape(words)) as caught:
+        await check_transport(lambda: tcp_network(kind), address=address_of, patience=1.0, only=[rule])
+    assert caught.value.rule == rule
+
+
+async def test_each_rule_has_a_transport_that_breaks_it() -> None:
+    broken = {rule for _, rule, _ in (*FAULTS, *FAULTS_OF_MEMBERS)} | {"nothing_is_left"}
+    assert broken == {rule.name for rule in RULES}
 
 
 async def test_the_transport_that_the_faults_were_made_of_is_right() -> None:
