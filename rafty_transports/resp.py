@@ -116,8 +116,6 @@ class RequestParser:
                 elif data[position] in _SPACES:
                     begin = _NO_SPACE.search(data, position)
                     position = begin.start() if begin is not None else size
-                elif data[position] == 0x16:
-                    raise RequestError("Protocol error: TLS is spoken, and this port speaks plain text")
                 else:
                     end = self._inline_end(data, position)
                     if end < 0:
@@ -205,6 +203,8 @@ class RequestParser:
         return end
 
     def _inline_end(self, data: bytes, position: int) -> int:
+        if data[position] == _TLS:
+            raise RequestError("Protocol error: TLS is spoken, and this port speaks plain text")
         limit = self.limits.inline
         end = data.find(b"\n", position, position + limit)
         if end < 0:
@@ -223,6 +223,9 @@ class RequestParser:
             return 0
         raise RequestError("Protocol error: invalid multibulk length")
 
+
+_TLS = 0x16
+"""The first byte of a handshake of TLS."""
 
 _SPACES = b" \t\n\v\f\r"
 _NO_SPACE = re.compile(rb"\S")

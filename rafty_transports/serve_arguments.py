@@ -59,12 +59,26 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     add(
         "--advertise", type=node_address, metavar="ADDRESS", help="where other nodes reach this one, if not at --listen"
     )
+    add("--name", default="rafty", metavar="CLUSTER", help="the name of the cluster, the same on every node (rafty)")
+    add("--backend", default="asyncio", choices=BACKENDS, help="the event loop (asyncio)")
+    add(
+        "--restored",
+        action="store_true",
+        help="the data directory is an older copy of what this node had: keep it aside, and begin anew as a node that "
+        "joins the same cluster, to be removed and added again",
+    )
+    _add_protection(parser)
+    add("--verbose", action="store_true", help="log connections and elections to the standard error")
+    add("--die-with-parent", type=int, metavar="PID", help=argparse.SUPPRESS)
+
+
+def _add_protection(parser: argparse.ArgumentParser) -> None:
+    """Add what says who is let in, and how it is kept from others what is said."""
+    add = parser.add_argument
     add("--tls-cert", metavar="FILE", help="the certificate of this node, which names its id; with it nothing is plain")
     add("--tls-key", metavar="FILE", help="the private key of that certificate")
     add("--tls-ca", metavar="FILE", help="the authority that signs the certificates of all nodes")
     add("--client-tls", action="store_true", help="serve clients by TLS, too, with the same certificate")
-    add("--name", default="rafty", metavar="CLUSTER", help="the name of the cluster, the same on every node (rafty)")
-    add("--backend", default="asyncio", choices=BACKENDS, help="the event loop (asyncio)")
     add("--password", help="what clients must name; better given in the environment as RAFTY_PASSWORD")
     add("--password-file", type=password_file, metavar="FILE", help="the file whose first line is the password")
     add(
@@ -81,14 +95,6 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         help="without a password, serve clients on this machine alone (yes)",
     )
     add("--insecure", action="store_true", help="listen on addresses that are not loopback, though in plain text")
-    add(
-        "--restored",
-        action="store_true",
-        help="the data directory is an older copy of what this node had: keep it aside, and begin anew as a node that "
-        "joins the same cluster, to be removed and added again",
-    )
-    add("--verbose", action="store_true", help="log connections and elections to the standard error")
-    add("--die-with-parent", type=int, metavar="PID", help=argparse.SUPPRESS)
 
 
 def run_serve(options: argparse.Namespace) -> int:
@@ -121,11 +127,7 @@ def run_serve(options: argparse.Namespace) -> int:
                 f"{'--client-tls' if what == '--client' else '--tls-cert, --tls-key and --tls-ca'}, listen on a "
                 "loopback address, or give --insecure if the network is yours alone"
             )
-    password, admin_password = password_of(options), admin_password_of(options.admin_password_file)
-    try:
-        Passwords(password, admin_password)
-    except ValueError as error:
-        raise WrongInput(str(error)) from None
+    password, admin_password = _passwords(options)
     return run(
         Settings(
             node_id=options.id,
@@ -147,6 +149,15 @@ def run_serve(options: argparse.Namespace) -> int:
             parent=options.die_with_parent,
         )
     )
+
+
+def _passwords(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    password, admin_password = password_of(options), admin_password_of(options.admin_password_file)
+    try:
+        Passwords(password, admin_password)
+    except ValueError as error:
+        raise WrongInput(str(error)) from None
+    return password, admin_password
 
 
 def _check_encryption(addresses: Sequence[str], certificate: bool) -> None:
