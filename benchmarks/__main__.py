@@ -1,4 +1,5 @@
-"""The command line of the benchmarks: `python -m benchmarks cluster`, `reads`, `catchup`, `simulation`.
+"""The command line of the benchmarks: `python -m benchmarks cluster`, `reads`, `catchup`, `simulation`,
+`transports`, `hostile`.
 
 Law: *it stops by itself, leaves nothing behind, and says so when it leaves something out.*
 """
@@ -9,16 +10,39 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from benchmarks import catchup_command, cluster_command, reads_command, simulation_command
+from benchmarks import (
+    catchup_command,
+    cluster_command,
+    hostile_command,
+    reads_command,
+    simulation_command,
+    transports_command,
+)
 from benchmarks.options import say
 from benchmarks.processes import BenchmarkError
+
+COMMANDS = (
+    cluster_command,
+    reads_command,
+    catchup_command,
+    simulation_command,
+    transports_command,
+    hostile_command,
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure rafty on this machine.")
     commands = top.add_subparsers(dest="command", required=True)
-    for module in (cluster_command, reads_command, catchup_command, simulation_command):
+    for module in (
+        cluster_command,
+        reads_command,
+        catchup_command,
+        simulation_command,
+        transports_command,
+        hostile_command,
+    ):
         module.add_command(commands)
     return top
 

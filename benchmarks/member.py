@@ -21,6 +21,7 @@ from rafty_transports.compaction import SnapshotPolicy
 from rafty_transports.kv import KeyValueMachine, digest_of
 from rafty_transports.node import Node
 from rafty_transports.service import RespServer
+from rafty_transports.service_clients import ClientLimits
 from rafty_transports.storage import SqliteStore
 from rafty_transports.tcp import TcpTransport
 
@@ -113,7 +114,9 @@ async def serve(setup: dict[str, Any]) -> None:
     policy = ON_REQUEST if setup.get("snapshots") == "on request" else None
     async with (
         Node(store, transport, machine, snapshots=policy) as node,
-        RespServer(node, "127.0.0.1:0", machine=machine, connections=setup["connections"]) as server,
+        RespServer(
+            node, "127.0.0.1:0", machine=machine, limits=ClientLimits(connections=setup["connections"])
+        ) as server,
         anyio.create_task_group() as tasks,
     ):
         say(address=transport.address, port=server.port)

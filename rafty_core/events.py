@@ -116,7 +116,8 @@ class SnapshotReceived(Value):
 
 
 class SnapshotFailed(Value):
-    """The snapshot that `Output.fetch` asked for cannot be had: the peer has it no more, or what came is damaged."""
+    """The snapshot that `Output.fetch` asked for cannot be had: the peer has it no more, what came is damaged, or
+    nothing comes any more."""
 
     __slots__ = ("index", "term")
 

@@ -23,16 +23,13 @@ from rafty_core.quorum import majority
 from rafty_core.roles import NEVER, Follower, Leader
 from rafty_core.state import State
 from rafty_core.transfer import is_heard, most_up_to_date, tell
-from rafty_core.waiting import CatchUp, PendingChange
+from rafty_core.waiting import PATIENCE, CatchUp, PendingChange
 
 MOST_ROUNDS = 10
 """Rounds of catching up before a learner that is never close is given up (thesis 4.2.1)."""
 
 MOST_SNAPSHOTS = 3
 """Snapshots in a row that a learner cannot get before it is given up."""
-
-PATIENCE = 10
-"""Election timeouts of silence after which a learner is given up, or a removed member is told no more."""
 
 # ------------------------------------------------------------------- handlers
 
@@ -201,7 +198,10 @@ def _catch_up(state: State, leader: Leader, now: Configuration, goal: Configurat
 
 
 def _judge(state: State, leader: Leader, peer: str, catching: CatchUp) -> str | None:
-    """Whether this learner is close now, or why it is hopeless. One that is close must stay so until all are (R16)."""
+    """Whether this learner is close now, or why it is hopeless. One that is close must stay so until all are (R16).
+
+    One that fetches a snapshot gets on until it says otherwise, be it that its disk stands still (R171).
+    """
     progress, timeout = leader.progress[peer], state.config.election_timeout
     silence = state.now - max(progress.contact, catching.since)
     if silence >= PATIENCE * timeout:

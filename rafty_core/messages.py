@@ -260,7 +260,8 @@ class InstallSnapshot(Value):
 
 
 class InstallSnapshotResponse(Value):
-    """The snapshot of this index was not installed: it could not be fetched, or the leader's term is over."""
+    """The snapshot of this index was not installed: it could not be fetched, or the disk stands still, or the term of
+    the leader is over."""
 
     __slots__ = ("sender", "to", "term", "last_included_index")
 

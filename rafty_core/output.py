@@ -70,7 +70,11 @@ class Restore(Value):
 
 class Fetch(Value):
     """Fetch the bytes of this snapshot from that peer, verify them and make them durable; then step
-    `SnapshotReceived`, or `SnapshotFailed`."""
+    `SnapshotReceived`, or `SnapshotFailed`.
+
+    It may take as long as it must. But a fetch that gets on no more has failed, and only the driver sees that: until
+    it says so, the leader waits, and accepts no change of membership if this node is to be a voter (R171).
+    """
 
     __slots__ = ("peer", "snapshot")
 

@@ -8,6 +8,10 @@ snapshot; the follower *fetches* it, so that it sets the pace, and goes on where
 the bytes are here, whole and durable, nothing has changed. Then everything follows from one write: the snapshot stands
 where the log stood, the state machine is restored from it, and that it is held is acknowledged, like any entry, once it
 is durable.
+
+How long a fetch takes is nobody's business, as long as it gets on: a leader waits for it, and the driver says when it
+has failed. How long a write takes is known here: while the disk stands still, each offer is answered by that nothing is
+installed, so that the leader does not wait for a learner whose disk is dead (R171).
 """
 
 from rafty_core.events import SnapshotFailed, SnapshotReceived, SnapshotTaken
@@ -20,6 +24,7 @@ from rafty_core.roles import Follower, Leader
 from rafty_core.stable import Snapshot
 from rafty_core.state import State
 from rafty_core.violation import Violation
+from rafty_core.waiting import PATIENCE
 
 # --------------------------------------------------------- a follower's part
 
@@ -43,11 +48,15 @@ def on_install_snapshot(state: State, message: InstallSnapshot) -> Message | Non
         if state.fetching is None or state.fetching.peer != message.sender:
             state.fetching = Fetch(message.sender, offered)
             state.fetch = state.fetching
+    else:
+        log.commit_to(max(log.commit, index))
+        follower.proven = max(follower.proven, index)
+        follower.owes_acknowledgement = True
+        if index <= state.writes.index:
+            return None
+    if state.now < state.writes.oldest_cut + PATIENCE * state.config.election_timeout:
         return None
-    log.commit_to(max(log.commit, index))
-    follower.proven = max(follower.proven, index)
-    follower.owes_acknowledgement = True
-    return None
+    return InstallSnapshotResponse(state.id, message.sender, state.term, index)
 
 
 def on_snapshot_received(state: State, event: SnapshotReceived) -> None:

@@ -130,13 +130,15 @@ def check_members(configuration: Configuration, found: str) -> None:
 
 
 def check_snapshot(message: InstallSnapshot) -> None:
-    """A snapshot holds at least one entry, of a term that is over or is the leader's, and a configuration."""
+    """A snapshot holds at least one entry, of a term that is over or is the leader's, and a configuration in it."""
     if message.last_included_index < 1 or not 1 <= message.last_included_term <= message.term:
         raise Violation(
             f"no snapshot ends with entry {message.last_included_index} of term {message.last_included_term}"
         )
     if type(message.configuration) is not Configuration:
         raise Violation("a snapshot comes without a configuration")
+    if message.configuration.index > message.last_included_index:  # R180
+        raise Violation(f"a snapshot ends with entry {message.last_included_index}, before its configuration stands")
     check_members(message.configuration, "a snapshot comes with")
 
 

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 from rafty_core.configuration import Configuration
 from rafty_core.pending import Origin
 
+PATIENCE = 10
+"""Election timeouts of silence after which a learner is given up, or a removed member is told no more; and that a write
+may take before the leader whose snapshot waits behind it is told so."""
+
 
 class LocalRead(NamedTuple):
     """A read of this node's own, not confirmed yet; refused at `expires`."""

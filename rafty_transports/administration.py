@@ -18,7 +18,8 @@ Behind MEMBER and LEASE may stand INDEX n (the change is refused unless the conf
 index, as MEMBERS tells it) and FORCE (though too few voters are heard). A change is answered when it is committed;
 meanwhile MEMBERS on another connection shows how far it is. Only the leader takes MEMBER, LEASE and TRANSFER; another
 node answers NOTLEADER and names it, and nothing has changed. REFUSED is followed by the reason in one word, then in a
-sentence.
+sentence. Where the service has a password for administration, all but MEMBERS is for the user admin, and another one is
+answered NOPERM.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,13 +31,13 @@ from rafty_core.configuration import Configuration, Lease, Member, check_node_id
 from rafty_core.outcomes import ChangeRefused, NotLeader
 from rafty_core.status import Status
 from rafty_transports import kv, picture, resp
+from rafty_transports.addresses import parse_address
 from rafty_transports.compaction import SnapshotNotTaken
 from rafty_transports.conversation import Conversation
 from rafty_transports.exchange import Progress
 from rafty_transports.interfaces import Identity, SnapshotInfo, SnapshotStore
 from rafty_transports.kv_commands import Refusal, wrong_number
 from rafty_transports.storage.errors import StoreError
-from rafty_transports.tcp import split_address
 from rafty_transports.threads import run_in_daemon
 
 PIECE = 1024 * 1024
@@ -291,9 +292,9 @@ def _node_id(word: bytes) -> str:
 def _address(word: bytes) -> str:
     address = word.decode("ascii", "backslashreplace")
     try:
-        host, port = split_address(address)
+        parts = parse_address(address)
     except ValueError as error:
         raise Refusal(f"ERR {error}") from None
-    if not host or not port:
+    if not parts.host or not parts.port:
         raise Refusal(f"ERR {address!r:.100} is no address that others can reach: give host:port")
     return address

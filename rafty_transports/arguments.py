@@ -9,7 +9,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from rafty_transports.argument_types import BACKENDS, addresses, password_of, seconds
+from rafty_transports.access import access_of, add_access
+from rafty_transports.argument_types import BACKENDS, addresses, seconds
+from rafty_transports.certs_arguments import add_certs, run_certs
 from rafty_transports.cluster_arguments import add_cluster_commands
 from rafty_transports.exits import EXIT_CODES, WrongInput
 from rafty_transports.serve_arguments import add_serve, run_serve
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("value", metavar="VALUE", help="- reads the value from the standard input, as it is")
     delete.add_argument("keys", metavar="KEY", nargs="+")
     add_cluster_commands(command, add_asking)
+    add_certs(command("certs", run_certs, "make certificates for development, by which nodes know each other"))
     _add_demo(command("demo", _run_demo, "show in about 15 seconds that a cluster survives the death of its leader"))
     return parser
 
@@ -83,7 +86,7 @@ def add_asking(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT,...",
         help="where the nodes serve clients; they are asked in turn while that is safe",
     )
-    add("--password", help="what the nodes ask for; better given in the environment as RAFTY_PASSWORD")
+    add_access(parser)
     add("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="how long to try (10)")
 
 
@@ -98,7 +101,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _run_command(options: argparse.Namespace) -> int:
     from rafty_transports.commands import run
 
-    options.password = password_of(options)
+    options.access = access_of(options)
     return run(options)
 
 

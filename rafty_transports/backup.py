@@ -61,12 +61,12 @@ async def _fetch_from_any(options: argparse.Namespace, file: BinaryIO) -> None:
         file.seek(0)
         file.truncate()
         try:
-            async with await Client.connect(address, password=options.password, timeout=2.0) as client:
+            async with await Client.connect(address, access=options.access, timeout=2.0) as client:
                 await _fetch(options, client, file)
                 return
         except ReplyError as error:
             if error.code not in ("NOTLEADER", "STOPPED", "OVERLOADED", "ERR"):
-                raise refused(address, error) from None
+                raise refused(address, error, options.access) from None
             reasons.append(f"{address}: {str(error).partition(' ')[2]}")
         except (Unreachable, HungUp) as error:
             reasons.append(str(error))

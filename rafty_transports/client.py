@@ -6,11 +6,15 @@ It speaks RESP2, pipelines, and does nothing by itself: no second try, no second
 """
 
 import os
+import ssl
 from collections.abc import Sequence
 from typing import Self, TypeAlias
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from rafty_transports.access import OPEN, Access
 
 
 class Unreachable(Exception):
@@ -126,32 +130,35 @@ def encode_request(arguments: Sequence[bytes]) -> bytes:
 class Client:
     """A connection to one node's service. Make one with `connect`; use it as an async context manager, or close it."""
 
-    def __init__(self, stream: SocketStream, address: str) -> None:
+    def __init__(self, stream: ByteStream, address: str) -> None:
         self.address = address
         self._stream = stream
         self._parser = ReplyParser()
 
     @classmethod
-    async def connect(cls, address: str, *, password: str | None = None, timeout: float = 2.0) -> Self:
-        """Connect to "host:port" within `timeout` seconds. Raises `Unreachable`, or `ReplyError` for the password."""
-        host, _, port = address.rpartition(":")
+    async def connect(cls, address: str, *, access: Access = OPEN, timeout: float = 2.0) -> Self:
+        """Connect to "host:port" within `timeout` seconds, and as long again for the answer to the password.
+
+        Raises `Unreachable`, or `ReplyError` for what the node answers to `access`.
+        """
         try:
             with anyio.fail_after(timeout):
-                stream = await anyio.connect_tcp(host.removeprefix("[").removesuffix("]"), int(port))
+                stream = await _reach(address, access.tls)
         except TimeoutError:
             raise Unreachable(f"{address} did not answer within {timeout:.1f} s") from None
         except OSError as error:
             raise Unreachable(f"{address} cannot be reached: {_reason(error)}") from None
         client = cls(stream, address)
-        if password is not None:
+        if access.request:
             try:
                 with anyio.fail_after(timeout):
-                    reply = (await client.ask([b"AUTH", password.encode()]))[0]
-                if isinstance(reply, ReplyError):
+                    reply = (await client.ask(access.request))[0]
+                if isinstance(reply, ReplyError) and (access.password is not None or reply.code != "NOAUTH"):
                     raise reply
             except (HungUp, TimeoutError) as error:
                 await client.aclose()
-                raise Unreachable(f"{address} did not answer to the password") from error
+                what = "certificate" if access.password is None else "password"
+                raise Unreachable(f"{address} did not answer to the {what}") from error
             except BaseException:
                 await client.aclose()
                 raise
@@ -172,7 +179,7 @@ class Client:
             await self._stream.send(data)
             while len(replies) < count:
                 replies += self._parser.feed(await self._stream.receive(256 * 1024))
-        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError):
             raise HungUp(f"{self.address} hung up") from None
         except ValueError as error:
             raise HungUp(f"{self.address}: {error}") from None
@@ -189,23 +196,23 @@ class Client:
         await self.aclose()
 
 
-async def ask_info(address: str, *, password: str | None = None, timeout: float = 2.0) -> dict[str, str]:
+async def ask_info(address: str, *, access: Access = OPEN, timeout: float = 2.0) -> dict[str, str]:
     """What a node tells of itself in INFO, as names and texts; cheap, however large its store is.
 
     Raises `Unreachable`, `ReplyError`, or `HungUp`; `TimeoutError` if it connects and does not answer.
     """
-    return await ask_pairs(address, [b"INFO"], password, timeout)
+    return await ask_pairs(address, [b"INFO"], access, timeout)
 
 
-async def ask_status(address: str, *, password: str | None = None, timeout: float = 10.0) -> dict[str, str]:
+async def ask_status(address: str, *, access: Access = OPEN, timeout: float = 10.0) -> dict[str, str]:
     """RAFTY STATUS as names and texts, with the digest of the store. Raises as `ask_info` does."""
-    return await ask_pairs(address, [b"RAFTY", b"STATUS"], password, timeout)
+    return await ask_pairs(address, [b"RAFTY", b"STATUS"], access, timeout)
 
 
-async def ask_pairs(address: str, request: list[bytes], password: str | None, timeout: float) -> dict[str, str]:
+async def ask_pairs(address: str, request: list[bytes], access: Access, timeout: float) -> dict[str, str]:
     """The lines "name:value" that this request is answered with. Raises as `ask_info` does."""
     with anyio.fail_after(timeout):
-        async with await Client.connect(address, password=password, timeout=timeout) as client:
+        async with await Client.connect(address, access=access, timeout=timeout) as client:
             reply = (await client.ask(request))[0]
     if isinstance(reply, ReplyError):
         raise reply
@@ -213,6 +220,31 @@ async def ask_pairs(address: str, request: list[bytes], password: str | None, ti
         raise HungUp(f"{address} answered what is no text")
     pairs = [line.partition(":") for line in reply.decode("utf-8", "replace").splitlines()]
     return {name: text for name, colon, text in pairs if colon}
+
+
+async def _reach(address: str, tls: ssl.SSLContext | None) -> ByteStream:
+    """A connection, with TLS if there is a context. Raises `OSError` and `Unreachable`."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    stream = await anyio.connect_tcp(host, int(port))
+    if tls is None:
+        return stream
+    try:
+        return await TLSStream.wrap(
+            stream, server_side=False, hostname=host, ssl_context=tls, standard_compatible=False
+        )
+    except BaseException as error:
+        await anyio.aclose_forcefully(stream)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise Unreachable(f"{address} is not trusted: {error.verify_message}") from None
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            raise Unreachable(f"{address} does not speak TLS") from None
+        if isinstance(error, ssl.SSLError | anyio.EndOfStream | anyio.BrokenResourceError):
+            raise Unreachable(f"{address} ended the handshake of TLS") from None
+        raise
+
+
+_NO_TLS = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"))
 
 
 def _reason(error: OSError) -> str:

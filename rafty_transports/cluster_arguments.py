@@ -6,7 +6,8 @@ Law: *each command does one thing, and its help says when it is done.*
 import argparse
 from collections.abc import Callable
 
-from rafty_transports.argument_types import address, log_index, members, node_id, password_of
+from rafty_transports.access import access_of
+from rafty_transports.argument_types import log_index, members, node_address, node_id
 from rafty_transports.exits import WrongInput
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
@@ -43,7 +44,7 @@ def add_cluster_commands(command: AddCommand, add_asking: Callable[[argparse.Arg
         else:
             parser.add_argument("id", type=node_id, metavar="ID")
         if name in ("add", "replace", "address"):
-            parser.add_argument("address", type=address, metavar="HOST:PORT", help="where other nodes reach it")
+            parser.add_argument("address", type=node_address, metavar="ADDRESS", help="where other nodes reach it")
         _add_change(parser)
     changes["add"].add_argument("--learner", action="store_true", help="it receives everything and never votes")
     transfer = asking("transfer", "hand leadership over; done when the other node leads")
@@ -87,7 +88,7 @@ def _add_offline(command: AddCommand) -> None:
 
 
 def _run_asking(options: argparse.Namespace) -> int:
-    options.password = password_of(options)
+    options.access = access_of(options, administers=options.command != "members")
     if options.command == "backup":
         from rafty_transports.backup import run as run_backup
 

@@ -13,6 +13,7 @@ from functools import partial
 
 import anyio
 
+from rafty_transports.access import Access
 from rafty_transports.client import Client, HungUp, Reply, ReplyError, Unreachable
 from rafty_transports.commands import ask_in_turn, refused
 from rafty_transports.exits import DONE, FAILED, UNKNOWN, CommandFailed, WrongInput
@@ -45,9 +46,9 @@ async def _members(options: argparse.Namespace) -> int:
     reasons = []
     for address in options.nodes:
         try:
-            found = await ask_members(address, password=options.password, timeout=min(options.timeout, 3.0))
+            found = await ask_members(address, access=options.access, timeout=min(options.timeout, 3.0))
         except ReplyError as error:
-            raise refused(address, error) from None
+            raise refused(address, error, options.access) from None
         except (Unreachable, HungUp) as error:
             reasons.append(str(error))
             continue
@@ -120,26 +121,26 @@ async def _until_taken(
     while True:
         for address in options.nodes:
             try:
-                async with await Client.connect(address, password=options.password, timeout=2.0) as client:
+                async with await Client.connect(address, access=options.access, timeout=2.0) as client:
                     reply = await ask(client, request)
             except Unreachable as error:
                 reasons[address] = str(error)
                 continue
             except ReplyError as error:
-                raise refused(address, error) from None
+                raise refused(address, error, options.access) from None
             except (HungUp, TimeoutError) as error:
                 raise _InDoubt(str(error) or f"{address} did not answer") from None
             if not isinstance(reply, ReplyError):
                 return reply
             if reply.code == "UNKNOWN":
                 raise _InDoubt(f"{address}: {str(reply).removeprefix('UNKNOWN ')}")
-            reasons[address] = f"{address}: {_reason_to_go_on(address, reply)}"
+            reasons[address] = f"{address}: {_reason_to_go_on(address, reply, options.access)}"
         if anyio.current_time() >= deadline:
             raise CommandFailed(f"nothing was changed: {'; '.join(reasons.values())}")
         await anyio.sleep(PAUSE)
 
 
-def _reason_to_go_on(address: str, error: ReplyError) -> str:
+def _reason_to_go_on(address: str, error: ReplyError, access: Access) -> str:
     """Why this node did not do it, if the next one may be asked. Raises `CommandFailed` if that makes no sense."""
     text = str(error).partition(" ")[2]
     if error.code == "REFUSED":
@@ -149,7 +150,7 @@ def _reason_to_go_on(address: str, error: ReplyError) -> str:
     elif error.code == "TRANSFERFAILED":
         raise CommandFailed(text)
     elif error.code not in SAFE:
-        raise refused(address, error)
+        raise refused(address, error, access)
     return text
 
 
@@ -169,7 +170,7 @@ async def _ask_with_progress(options: argparse.Namespace, client: Client, reques
             tasks.cancel_scope.cancel()
 
         async def show() -> None:
-            await show_progress(client.address, options.password, options.timeout)
+            await show_progress(client.address, options.access, options.timeout)
             tasks.cancel_scope.cancel()
 
         lost: list[HungUp] = []
@@ -190,10 +191,10 @@ async def _look_what_became(options: argparse.Namespace, text: str) -> None:
         for address in options.nodes:
             try:
                 # A read behind which the leader's commit index is right, whatever it was a moment ago.
-                async with await Client.connect(address, password=options.password) as client:
+                async with await Client.connect(address, access=options.access) as client:
                     with anyio.fail_after(3.0):
                         confirmed = (await client.ask([b"DBSIZE"]))[0]
-                found = await ask_members(address, password=options.password, timeout=3.0)
+                found = await ask_members(address, access=options.access, timeout=3.0)
             except (Unreachable, HungUp, ReplyError, TimeoutError):
                 continue
             if found.leads and found.at_rest and not isinstance(confirmed, ReplyError):

@@ -157,34 +157,55 @@ class FrameSplitter:
     """Cuts received chunks into frames, whatever the chunks' borders, and holds at most one unfinished frame."""
 
     def __init__(self) -> None:
+        self.completed = 0
+        """How many frames have been cut so far."""
         self._rest = bytearray()
         self._needed = _AT_LEAST
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes the frame will have that has begun and has not ended; 0 if there is none."""
+        return self._needed if self._rest else 0
 
     def feed(self, chunk: bytes | bytearray) -> list[memoryview]:
         """The frames, without their length, that this chunk completes. They are views: decode them soon.
 
         Raises `DecodeError` as soon as a frame announces more than its kind may have, before it is kept (fault F129).
         """
-        if self._rest:
-            self._rest += chunk
-            if len(self._rest) < self._needed:
-                return []
-            chunk, self._rest = self._rest, bytearray()
         frames: list[memoryview] = []
         view = memoryview(chunk)
-        start, end = 0, len(chunk)
+        start, end = self._complete(view, frames) if self._rest else 0, len(chunk)
         while end - start >= _AT_LEAST:
-            length: int = _LENGTH.unpack_from(chunk, start)[0]
-            kind = chunk[start + 9]
-            if not _FRAME.size <= length <= _LIMITS.get(kind, 0):
-                raise DecodeError(f"a frame of kind {kind} announces {length} bytes, which its limit does not allow")
-            stop = start + 4 + length
+            stop = start + _size_of(chunk, start)
             if stop > end:
-                self._needed = 4 + length
-                self._rest += view[start:]
-                return frames
+                self._needed = stop - start
+                break
             frames.append(view[start + 4 : stop])
             start = stop
-        self._needed = _AT_LEAST
         self._rest += view[start:]
+        self.completed += len(frames)
         return frames
+
+    def _complete(self, view: memoryview, frames: list[memoryview]) -> int:
+        """Add to the frame that has begun what it lacks, and no more; how much of the chunk that was."""
+        start = 0
+        while len(self._rest) < self._needed:
+            missing = self._needed - len(self._rest)
+            self._rest += view[start : start + missing]
+            start += missing
+            if start > len(view):
+                return len(view)
+            if self._needed == _AT_LEAST:
+                self._needed = _size_of(self._rest, 0)
+        frames.append(memoryview(self._rest)[4:])
+        self._rest, self._needed = bytearray(), _AT_LEAST
+        return start
+
+
+def _size_of(data: bytes | bytearray, start: int) -> int:
+    """How many bytes the frame has that begins there, its length included. Raises `DecodeError` above its limit."""
+    length: int = _LENGTH.unpack_from(data, start)[0]
+    kind = data[start + 9]
+    if not _FRAME.size <= length <= _LIMITS.get(kind, 0):
+        raise DecodeError(f"a frame of kind {kind} announces {length} bytes, which its limit does not allow")
+    return 4 + length

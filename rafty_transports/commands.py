@@ -15,8 +15,10 @@ from functools import partial
 import anyio
 
 from rafty_transports import kv
+from rafty_transports.access import OPEN, Access
 from rafty_transports.client import Client, HungUp, Reply, ReplyError, Unreachable, ask_info
 from rafty_transports.exits import ABSENT, DONE, FAILED, UNKNOWN, CommandFailed, WrongInput
+from rafty_transports.passwords import ADMIN
 
 NOT_APPLIED = frozenset(("NOTLEADER", "OVERLOADED", "STOPPED", "SUPERSEDED", "NOTAPPLIED"))
 """Codes of errors after which another node may be asked: the command was not applied and never will be."""
@@ -85,13 +87,13 @@ async def ask_in_turn(options: argparse.Namespace, request: Sequence[bytes], *, 
             reasons.append(f"{address} was not asked any more")
             continue
         try:
-            async with await Client.connect(address, password=options.password, timeout=min(left, 2.0)) as client:
+            async with await Client.connect(address, access=options.access, timeout=min(left, 2.0)) as client:
                 reply = await _ask_one(client, request, deadline)
         except Unreachable as error:
             reasons.append(str(error))
             continue
         except ReplyError as error:
-            raise refused(address, error) from None
+            raise refused(address, error, options.access) from None
         except (HungUp, TimeoutError) as error:
             text = str(error) or f"{address} did not answer within {options.timeout:g} s"
             if not reads:
@@ -103,7 +105,7 @@ async def ask_in_turn(options: argparse.Namespace, request: Sequence[bytes], *, 
         if reply.code == "UNKNOWN" and not reads:
             raise _unknown(f"{address}: {str(reply).removeprefix('UNKNOWN ')}")
         if reply.code not in NOT_APPLIED and reply.code != "UNKNOWN" and str(reply) != TOO_MANY_CLIENTS:
-            raise refused(address, reply)
+            raise refused(address, reply, options.access)
         reasons.append(f"{address}: {str(reply).partition(' ')[2]}")
     what = "nobody could answer" if reads else "nothing was changed"
     raise CommandFailed(f"{what}: {'; '.join(reasons)}", FAILED)
@@ -114,11 +116,16 @@ async def _ask_one(client: Client, request: Sequence[bytes], deadline: float) ->
         return (await client.ask(request))[0]
 
 
-def refused(address: str, error: ReplyError) -> WrongInput:
-    """What a person is told whom this node refuses."""
+def refused(address: str, error: ReplyError, access: Access = OPEN) -> WrongInput:
+    """What a person is told whom this node refuses; `access` is what was shown to it."""
     text = str(error).removeprefix("ERR ")
     if error.code in ("NOAUTH", "WRONGPASS"):
-        return WrongInput(f"{address} refuses: {text.partition(' ')[2]} give the right RAFTY_PASSWORD")
+        variable = "RAFTY_ADMIN_PASSWORD" if access.user == ADMIN else "RAFTY_PASSWORD"
+        return WrongInput(f"{address} refuses: {text.partition(' ')[2]} give the right {variable}")
+    if error.code == "NOPERM":
+        return WrongInput(f"{address} refuses: this command is for the user admin; give RAFTY_ADMIN_PASSWORD")
+    if error.code == "DENIED":
+        text = text.partition(" ")[2]
     return WrongInput(f"{address} refuses: {text}")
 
 
@@ -133,7 +140,7 @@ async def _status(options: argparse.Namespace) -> int:
     async def ask(address: str) -> None:
         timeout = min(options.timeout, STATUS_SECONDS)
         try:
-            answers[address] = await ask_info(address, password=options.password, timeout=timeout)
+            answers[address] = await ask_info(address, access=options.access, timeout=timeout)
         except (Unreachable, HungUp, ReplyError) as error:
             answers[address] = str(error)
         except TimeoutError:
@@ -149,21 +156,23 @@ async def _status(options: argparse.Namespace) -> int:
 
 
 def status_table(nodes: Sequence[str], answers: dict[str, dict[str, str] | str]) -> str:
-    """A line for each node, in this order: what it told, or why it told nothing."""
-    rows = [["node", "clients at", "role", "term", "leader", "commit", "applied", "lag", "keys"]]
+    """A line for each node, in this order: what it told, or why it told nothing. `refused` counts connections and
+    requests of nodes and clients; RAFTY STATUS has them by reason."""
+    rows = [["node", "clients at", "role", "term", "leader", "commit", "applied", "lag", "keys", "refused"]]
     troubles: dict[int, str] = {}
     commits = [int(answer.get("raft_commit_index", 0)) for answer in answers.values() if isinstance(answer, dict)]
     for address in nodes:
         answer = answers[address]
         if isinstance(answer, str):
             troubles[len(rows)] = answer.removeprefix(f"{address} ")
-            rows.append(["?", address, *[""] * 7])
+            rows.append(["?", address, *[""] * 8])
             continue
         names = ("role", "term", "leader", "commit_index", "applied_index")
         fields = [answer.get(f"raft_{name}", "?") for name in names]
         lag = max(commits) - int(answer.get("raft_applied_index", 0))
         keys = answer.get("db0", "").partition("keys=")[2].partition(",")[0]
-        rows.append([answer.get("raft_id", "?"), address, *fields, str(lag), keys])
+        refused = sum(int(count) for name, count in answer.items() if name.startswith("refused."))
+        rows.append([answer.get("raft_id", "?"), address, *fields, str(lag), keys, str(refused)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):

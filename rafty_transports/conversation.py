@@ -2,16 +2,17 @@
 
 Law: *a client of Redis finds what it looks for on connecting, in the words that it expects.*
 
-`Conversation` remembers the version of the protocol, whether the client has proved who it is, its name, and how it
-wants to read: READWRITE (linearizable, as at the beginning), READONLY (whatever the node has), and RAFTY READ.
+`Conversation` remembers the version of the protocol, who the client has proved to be, its name, and how it wants to
+read: READWRITE (linearizable, as at the beginning), READONLY (whatever the node has), and RAFTY READ.
 """
 
-import hmac
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from rafty_transports import kv, resp
 from rafty_transports.kv_commands import READS, WRITES, Refusal, wrong_number
+from rafty_transports.passwords import ADMIN, DEFAULT, Passwords
+from rafty_transports.service_clients import REASONS
 
 VERSION_OF_REDIS = "7.0.0"
 """The version of Redis whose words are spoken: client libraries decide by it what they may ask."""
@@ -20,26 +21,36 @@ VERSION_OF_REDIS = "7.0.0"
 class Conversation:
     """What one client has agreed with the service, and the answers that need nothing else.
 
-    `number` is the connection's, counted from 1. `password` is what AUTH must name; None asks for none. `describe`
-    makes the text of INFO.
+    `number` is the connection's, counted from 1. `passwords` are what AUTH must name. `describe` makes the text of
+    INFO.
     """
 
-    def __init__(self, number: int, password: bytes | None, describe: Callable[[], str]) -> None:
+    def __init__(self, number: int, passwords: Passwords, describe: Callable[[], str]) -> None:
         self.protocol = 2
-        self.admitted = password is None
+        self.user = None if passwords.asked else DEFAULT
+        """Who the client has proved to be."""
         self.closing = False
         self.read_mode: Literal["linearizable", "lease", "stale"] = "linearizable"
         self.at_least = 0
         """The log index that must be applied before this client reads."""
         self._number = number
-        self._password = password
+        self._passwords = passwords
         self._describe = describe
         self._name = b""
 
     def check(self, name: bytes) -> None:
         """Raise `Refusal` unless this client may use the command `name`."""
-        if not self.admitted and name not in _FOR_STRANGERS:
-            raise Refusal("NOAUTH Authentication required.")
+        if self.user is None and name not in _FOR_STRANGERS:
+            raise Refusal(REASONS["no_password"], "no_password")
+
+    def check_administers(self, word: bytes) -> None:
+        """Raise `Refusal` unless this client may use RAFTY with this word, in capitals, behind it."""
+        if word in _ADMINISTRATION and self._passwords.apart and self.user != ADMIN:
+            raise Refusal(
+                f"NOPERM this user has no permissions to run the 'rafty|{word.decode().lower()}' command: it is for "
+                "the user admin; AUTH admin <password>",
+                "no_permission",
+            )
 
     def answer(self, name: bytes, request: list[bytes]) -> bytes:
         """The reply to a request that is not for the store; `name` is its first argument in capitals."""
@@ -101,19 +112,19 @@ class Conversation:
     def _auth(self, request: list[bytes]) -> bytes:
         if len(request) > 3:
             raise Refusal("ERR syntax error")
-        if len(request) == 2 and self._password is None:
+        if len(request) == 2 and not self._passwords.asked:
             raise Refusal(
                 "ERR AUTH <password> called without any password configured for the default user. "
                 "Are you sure your configuration is correct?"
             )
-        self._admit(request[1] if len(request) == 3 else b"default", request[-1])
+        self._admit(request[1] if len(request) == 3 else DEFAULT.encode(), request[-1])
         return resp.OK
 
-    def _admit(self, user: bytes, password: bytes) -> None:
-        right = self._password is None or hmac.compare_digest(password, self._password)
-        if not right or user != b"default":
-            raise Refusal("WRONGPASS invalid username-password pair or user is disabled.")
-        self.admitted = True
+    def _admit(self, name: bytes, password: bytes) -> None:
+        user = self._passwords.user(name, password)
+        if user is None:
+            raise Refusal(REASONS["wrong_password"], "wrong_password")
+        self.user = user
 
     def _hello(self, request: list[bytes]) -> bytes:
         protocol, name, position = self.protocol, self._name, 2
@@ -134,11 +145,12 @@ class Conversation:
                 position += 2
             else:
                 raise Refusal(f"ERR Syntax error in HELLO option '{_excerpt(request[position])}'")
-        if not self.admitted:
+        if self.user is None:
             raise Refusal(
                 "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
                 "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at "
-                "the same time"
+                "the same time",
+                "no_password",
             )
         self.protocol, self._name = protocol, name
         texts = ((b"server", "rafty"), (b"version", VERSION_OF_REDIS), (b"mode", "standalone"), (b"role", "master"))
@@ -190,7 +202,14 @@ _SETTINGS = {
 }
 """What CONFIG GET knows, by exact name: benchmarks and libraries look at these."""
 
-_FOR_STRANGERS = frozenset((b"AUTH", b"HELLO", b"QUIT"))
+WORDS_OF_HTTP = frozenset((b"POST", b"HOST:"))
+"""A browser that a foreign page makes talk to this port begins so; Redis hangs up, and so does this service."""
+
+_FOR_STRANGERS = frozenset((b"AUTH", b"HELLO", b"QUIT")) | WORDS_OF_HTTP
+
+_ADMINISTRATION = frozenset((b"MEMBER", b"TRANSFER", b"LEASE", b"SNAPSHOT", b"BACKUP"))
+"""The words behind RAFTY that change the cluster, or carry everything away."""
+
 _MANY = 1 << 20
 
 _LOCAL: dict[bytes, tuple[Callable[[Conversation, list[bytes]], bytes], int, int]] = {

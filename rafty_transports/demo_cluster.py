@@ -117,7 +117,8 @@ class NodeProcess:
 class LocalCluster:
     """Nodes n1, n2, ... on loopback, with their data and logs in `directory`; killed when the `with` block is left.
 
-    `options` are further arguments of `rafty serve`; `backends` are given to the nodes in turn.
+    `options` are further arguments of `rafty serve`, in which "{id}" stands for the id of the node; `backends` are
+    given to the nodes in turn, and so are `schemes`: what is spoken at the address of the node ("": TCP).
     """
 
     def __init__(
@@ -126,18 +127,22 @@ class LocalCluster:
         directory: Path,
         *,
         backends: tuple[str, ...] = ("asyncio",),
+        schemes: tuple[str, ...] = ("",),
         options: tuple[str, ...] = (),
         parent: int | None = None,
     ) -> None:
         ids = [f"n{number}" for number in range(1, size + 1)]
         ports = free_ports(2 * size)
-        members = ",".join(f"{node_id}={LOOPBACK}:{port}" for node_id, port in zip(ids, ports[:size], strict=True))
+        spoken = [schemes[number % len(schemes)] for number in range(size)]
+        where = [f"{scheme}{LOOPBACK}:{port}" for scheme, port in zip(spoken, ports, strict=False)]
+        members = ",".join(f"{node_id}={address}" for node_id, address in zip(ids, where, strict=True))
         self.directory = directory
         self.nodes: dict[str, NodeProcess] = {}
         for number, (node_id, port) in enumerate(zip(ids, ports[size:], strict=True)):
             client = f"{LOOPBACK}:{port}"
             arguments = ["--cluster", members, "--data", str(directory / node_id), "--client", client]
-            arguments += ["--backend", backends[number % len(backends)], *options]
+            arguments += ["--backend", backends[number % len(backends)]]
+            arguments += [option.replace("{id}", node_id) for option in options]
             if parent is not None:
                 arguments += ["--die-with-parent", str(parent)]
             self.nodes[node_id] = NodeProcess(node_id, client, arguments, directory / f"{node_id}.log")

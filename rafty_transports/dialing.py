@@ -6,24 +6,30 @@ Attempts follow each other with a pause that doubles; a peer that comes to us en
 its address or of the members.
 """
 
-import os
+import math
 import random
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from rafty_transports.handshake import Admission, HandshakeFailed, dial, identify
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.links import Limits, send_side
 from rafty_transports.peers import DIALED, Peer
-from rafty_transports.reaching import reach, split_address
 from rafty_transports.roster import Roster
+from rafty_transports.wires import CannotReach
+
+Open: TypeAlias = Callable[[str, str], AbstractAsyncContextManager[ByteStream]]
+"""Opens a stream to an address, to reach the node of this id there; see `wires`."""
 
 
 class Dialer:
     """Dials in the name of `mine`.
 
+    opening  opens a stream to an address
     report   told of a peer whenever messages to it were lost
     removed  told when a peer says that this node was removed
     """
@@ -34,6 +40,7 @@ class Dialer:
         roster: Roster,
         admission: Admission,
         limits: Limits,
+        opening: Open,
         *,
         report: Callable[[Peer], None],
         removed: Callable[[RemovedFromCluster], None],
@@ -42,6 +49,7 @@ class Dialer:
         self._roster = roster
         self._admission = admission
         self._limits = limits
+        self._open = opening
         self._report = report
         self._removed = removed
         self._random = random.Random()
@@ -70,63 +78,48 @@ class Dialer:
 
     async def _connect(self, peer: Peer) -> bool:
         """Connect and send until the connection ends; whether a handshake succeeded."""
-        stream: SocketStream | None = None
-        agreed = False
+        met: list[Identity] = []
         try:
-            stream = await self._reach(peer.next_address)
-            theirs = await dial(
-                *(stream, self._mine, peer.id, self._admission),
-                check=self._roster.check,
-                seconds=self._limits.handshake,
-            )
-            agreed = True
-            peer.agreed(DIALED, theirs)
-            peer.outbox.connected = True
-            peer.failed(await send_side(stream, peer.outbox, self._limits, peer.drained))
+            with anyio.CancelScope() as patience:
+                patience.deadline = anyio.current_time() + self._patience
+                async with self._open(peer.next_address, peer.id) as stream:
+                    patience.deadline = math.inf
+                    await self._use(stream, peer, met)
+            if patience.cancelled_caught:
+                peer.failed(f"{peer.next_address} did not begin within {self._patience:g} s")
         except RemovedFromCluster as removal:
             self._removed(removal)
         except Refused as refusal:
             peer.refused(DIALED, str(refusal))
         except HandshakeFailed as failure:
             peer.failed(str(failure))
-        except OSError as error:
-            if stream is not None:  # nothing but `admit` raises these once there is a connection: not the peer's fault
-                raise
+        except CannotReach as error:
             peer.failed(str(error))
-        finally:
-            if stream is not None:
-                await anyio.aclose_forcefully(stream)
-        return agreed
+        return bool(met)
 
-    async def _reach(self, address: str) -> SocketStream:
-        """A connection to this address. Raises `OSError` with one sentence."""
-        try:
-            host, port = split_address(address)
-        except ValueError as error:
-            raise OSError(str(error) if address else "its address is not known") from error
-        try:
-            return await reach(host, port, resolving=self._limits.handshake, connecting=self._limits.connect)
-        except (OSError, UnicodeError) as error:
-            raise OSError(f"cannot connect to {address}: {_words(error)}") from error
+    async def _use(self, stream: ByteStream, peer: Peer, met: list[Identity]) -> None:
+        theirs = await dial(
+            *(stream, self._mine, peer.id, self._admission),
+            check=self._roster.check,
+            seconds=self._limits.handshake,
+        )
+        met.append(theirs)
+        peer.agreed(DIALED, theirs)
+        peer.outbox.connected = True
+        peer.failed(await send_side(stream, peer.outbox, self._limits, peer.drained))
+
+    @property
+    def _patience(self) -> float:
+        """For finding the address, connecting, and what is below the handshake."""
+        return 3 * self._limits.handshake
 
     async def identify(self, node_id: str, address: str) -> Identity:
         """Who is at this address, which must be `node_id`. Nobody is admitted. Raises `Refused` or `OSError`."""
-        stream: SocketStream | None = None
         try:
             with anyio.fail_after(2 * self._limits.handshake):
-                stream = await self._reach(address)
-                return await identify(stream, self._mine, node_id, seconds=self._limits.handshake)
+                async with self._open(address, node_id) as stream:
+                    return await identify(stream, self._mine, node_id, seconds=self._limits.handshake)
         except HandshakeFailed as failure:
             raise OSError(str(failure)) from failure
         except TimeoutError as error:
             raise OSError(f"nobody answers at {address}") from error
-        finally:
-            if stream is not None:
-                await anyio.aclose_forcefully(stream)
-
-
-def _words(error: Exception) -> str:
-    """What went wrong, in the words of the operating system where it has some."""
-    cause = error.__cause__ or error
-    number = getattr(cause, "errno", None)
-    return os.strerror(number).lower() if number else str(cause) or "no answer"

@@ -3,13 +3,15 @@
 Law: *nothing replaces anything before all of it is here and verified; and nobody waits for the disk in the event loop.*
 
 The asking side keeps a few requests on their way, takes the pieces in order, and asks again from where it stands when
-nothing comes: a lost connection costs what was in the air. The answering side keeps nothing but which snapshots were
-asked for lately, so that they are not removed under a follower that needs them.
+nothing comes: a lost connection costs what was in the air. A disk that stands still loses the snapshot, like a peer of
+which nothing comes: the leader waits for whoever fetches until it hears of the end (R171, R172). The answering side
+keeps nothing but which snapshots were asked for lately, so that they are not removed under a follower that needs them.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import anyio
 
@@ -18,9 +20,11 @@ from rafty_core.stable import Snapshot
 from rafty_transports.chunks import CHUNK_BYTES, SnapshotChunk, SnapshotChunkRequest
 from rafty_transports.interfaces import SnapshotInfo, SnapshotReceiver, SnapshotStore
 from rafty_transports.storage.errors import StoreError
-from rafty_transports.threads import run_in_daemon
+from rafty_transports.threads import OneEach, run_in_daemon
 
 logger = logging.getLogger("rafty")
+
+T = TypeVar("T")
 
 WINDOW = 4
 """How many pieces are asked for at once; what is more only waits in queues, ahead of appends."""
@@ -29,7 +33,10 @@ ASK_AGAIN_SECONDS = 1.0
 """After so long without a piece the missing ones are asked for again."""
 
 GIVE_UP_SECONDS = 10.0
-"""After so long without a piece the snapshot is given up; the leader will offer one anew."""
+"""After so long without a piece, or in one call of the disk, the snapshot is given up; the leader offers one anew."""
+
+SLOWEST_DISK = 1e6
+"""Bytes that a disk which works reads in a second, at least."""
 
 REMEMBERED_SECONDS = 60.0
 """A snapshot that was asked for within this time is kept for whoever asked."""
@@ -132,15 +139,24 @@ class Sender:
 
 
 class Receiver:
-    """Fetches one snapshot. Make one for each `Fetch`; `put` gives it the pieces, `run` ends when it is here."""
+    """Fetches one snapshot. Make one for each `Fetch`; `put` gives it the pieces, `run` ends when it is here.
+
+    `disk` is for all of a node together: a call that hangs is waited for by the next, so that threads do not pile up.
+    """
 
     def __init__(
-        self, node_id: str, fetch: Fetch, store: SnapshotStore, send: Callable[[SnapshotChunkRequest], None]
+        self,
+        node_id: str,
+        fetch: Fetch,
+        store: SnapshotStore,
+        send: Callable[[SnapshotChunkRequest], None],
+        disk: OneEach | None = None,
     ) -> None:
         self.fetch = fetch
         self._node_id = node_id
         self._store = store
         self._send = send
+        self._disk = OneEach() if disk is None else disk
         self._file: SnapshotReceiver | None = None
         self._digest, self._size = "", 0
         self._asked_to = 0
@@ -190,11 +206,12 @@ class Receiver:
 
     async def _is_here(self) -> bool:
         """Whether it was fetched before, and not needed then; and is still whole (R129)."""
-        infos = await run_in_daemon(self._store.infos)
-        if all(info.snapshot != self.snapshot for info in infos):
+        infos = await self._on_disk(self._store.infos)
+        size = next((info.size for info in infos if info.snapshot == self.snapshot), None)
+        if size is None:
             return False
         try:
-            (await run_in_daemon(self._store.open, self.snapshot.index, self.snapshot.term)).close()
+            (await self._on_disk(self._store.open, self.snapshot.index, self.snapshot.term, size=size)).close()
         except (LookupError, OSError, StoreError) as error:
             logger.warning("%s fetches the snapshot at %d again: %s", self._node_id, self.snapshot.index, error)
             return False
@@ -207,11 +224,11 @@ class Receiver:
         try:
             if self._file is None:
                 self._digest, self._size = piece.digest, piece.size
-                self._file = await run_in_daemon(self._store.receive, self.snapshot, piece.size, piece.digest)
+                self._file = await self._on_disk(self._store.receive, self.snapshot, piece.size, piece.digest)
                 self._asked_to = self._file.offset if self._file.offset else CHUNK_BYTES
             if piece.digest != self._digest or piece.size != self._size or piece.offset != self._file.offset:
                 return False
-            await run_in_daemon(self._file.write, piece.offset, piece.data)
+            await self._on_disk(self._file.write, piece.offset, piece.data)
         except (OSError, ValueError, StoreError) as error:
             raise SnapshotLost(f"the snapshot at {self.snapshot.index} cannot be stored: {error}") from error
         return True
@@ -233,8 +250,14 @@ class Receiver:
 
     async def _finish(self, file: SnapshotReceiver) -> None:
         try:
-            info = await run_in_daemon(file.finish)
+            info = await self._on_disk(file.finish, size=self._size)
         except (OSError, StoreError) as error:
             raise SnapshotLost(f"the snapshot of {self.fetch.peer} is refused: {error}") from error
         if info.snapshot != self.snapshot:
             raise SnapshotLost(f"{self.fetch.peer} sent another snapshot than it offered")
+
+    async def _on_disk(self, call: Callable[..., T], *arguments: Any, size: int = 0) -> T:
+        """Make this call of the disk, which reads `size` bytes. Raises `SnapshotLost` if it takes too long."""
+        with anyio.move_on_after(GIVE_UP_SECONDS + size / SLOWEST_DISK):
+            return await self._disk.run("short" if size == 0 else "long", call, *arguments)
+        raise SnapshotLost(f"the disk stands still; the snapshot of {self.fetch.peer} waits for it")

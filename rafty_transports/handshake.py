@@ -49,17 +49,28 @@ Admit: TypeAlias = Callable[[Identity], None]
 REMOVED: Final = "removed"
 """The code of a refusal that says: a committed configuration removed you, and you never return as you are."""
 
+BOTH_THE_SAME: Final = "start both with certificates, or both without"
+"""What to do when one side speaks TLS and the other one does not."""
+
 Check: TypeAlias = Callable[[Identity], None]
 """Raises `Refused` for a peer that must not be heard, `RemovedFromCluster` for one that must be told so."""
 
 _HELLO, _WELCOME, _BEGIN, _REFUSAL, _FAREWELL = 1, 2, 3, 4, 5
 _PREFIX = struct.Struct(">4sHI")
+_TLS = (b"\x16\x03", b"\x15\x03")  # how a handshake of TLS begins, and how an alert does
 _GROUP = 0
 _LINGER_SECONDS = 0.5
 
 
 class HandshakeFailed(Exception):
-    """The connection ended, or kept silent, before both sides agreed; the text is one sentence."""
+    """The connection ended, or kept silent, before both sides agreed; the text is one sentence.
+
+    `reason` is a word for counting, as that of `Refused`.
+    """
+
+    def __init__(self, text: str, reason: str = "silent") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class OnlyAsked(HandshakeFailed):
@@ -85,17 +96,20 @@ async def dial(
     was removed, `HandshakeFailed` if the other side ends the connection, keeps silent for `seconds`, or is no node of
     rafty. Does not close `stream`.
     """
+    refused: Refused | None = None
     with anyio.move_on_after(seconds):
         reply = await _greet(stream, mine, peer)
         try:
             theirs = _check_welcome(reply, mine, peer)
             check(theirs)
             await admission.ask(theirs)
+            await _send(stream, [_BEGIN])
+            return theirs
         except Refused as refusal:
-            await _refuse(stream, refusal)
-            raise Refused(str(refusal)) from refusal
-        await _send(stream, [_BEGIN])
-        return theirs
+            refused = Refused(str(refusal), refusal.reason)
+            await refuse(stream, refusal)
+    if refused is not None:
+        raise refused
     raise HandshakeFailed(f"{peer} did not finish the handshake within {seconds:g} s")
 
 
@@ -133,6 +147,7 @@ async def answer(
     dialing node gave itself, or None.
     """
     peer: str | None = None
+    refused: RefusedPeer | None = None
     with anyio.move_on_after(seconds):
         reader = _Reader(stream)
         try:
@@ -144,11 +159,14 @@ async def answer(
             check(theirs)
             await admission.ask(theirs)
         except Refused as refusal:
-            await _refuse(stream, refusal)
-            raise RefusedPeer(str(refusal), peer) from refusal
-        await _send(stream, [_WELCOME, VERSION, *_names(mine), mine.address[:TEXT_LIMIT]])
-        _check_begin(await reader.read(f"{peer}"), peer)
-        return theirs, reader.rest
+            refused = RefusedPeer(str(refusal), peer, refusal.reason)
+            await refuse(stream, refusal)
+        else:
+            await _send(stream, [_WELCOME, VERSION, *_names(mine), mine.address[:TEXT_LIMIT]])
+            _check_begin(await reader.read(f"{peer}"), peer)
+            return theirs, reader.rest
+    if refused is not None:
+        raise refused
     raise HandshakeFailed(f"{peer or 'a connection'} did not finish the handshake within {seconds:g} s")
 
 
@@ -159,7 +177,7 @@ def _check_begin(begin: list[Any], peer: str) -> None:
     if begin[0] == _FAREWELL:
         raise OnlyAsked(f"{peer} asked who is here")
     if begin[0] != _BEGIN:
-        raise HandshakeFailed(f"{peer} broke the handshake: it did not begin")
+        raise HandshakeFailed(f"{peer} broke the handshake: it did not begin", "protocol")
 
 
 class Admission:
@@ -181,8 +199,8 @@ class Admission:
 class RefusedPeer(Refused):
     """A dialing node was refused, or refused this one; `peer` is the id that it gave itself, None if it gave none."""
 
-    def __init__(self, text: str, peer: str | None) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, peer: str | None, reason: str = "other") -> None:
+        super().__init__(text, reason)
         self.peer = peer
 
 
@@ -205,22 +223,23 @@ def _hello(mine: Identity, peer: str) -> list[Any]:
 
 def _check_versions(hello: list[Any]) -> None:
     if hello[0] != _HELLO or len(hello) < 10 or any(type(value) is not int for value in hello[1:4]):
-        raise Refused("this is no Hello of rafty: its fields are not those of one")
+        raise Refused("this is no Hello of rafty: its fields are not those of one", "protocol")
     lowest, highest, group = hello[1:4]
     if not lowest <= VERSION <= highest:
         raise Refused(
             f"no common protocol version: the dialing node speaks {lowest} to {highest}, the other only {VERSION}; "
-            "upgrade the older"
+            "upgrade the older",
+            "version",
         )
     if group != _GROUP:
-        raise Refused(f"the dialing node asks for Raft group {group:d}, and there is only group {_GROUP}")
+        raise Refused(f"the dialing node asks for Raft group {group:d}, and there is only group {_GROUP}", "version")
 
 
 def _check_hello(hello: list[Any], theirs: Identity, mine: Identity) -> None:
     _check_cluster(theirs, mine)
     meant = _text(hello, 9)
     if meant != mine.node_id:
-        raise Refused(f"{theirs.node_id} dialed {meant!r:.80} and reached {mine.node_id}: an address is wrong")
+        raise Refused(f"{theirs.node_id} dialed {meant!r:.80} and reached {mine.node_id}: an address is wrong", "name")
 
 
 def _check_welcome(reply: list[Any], mine: Identity, peer: str) -> Identity:
@@ -243,7 +262,7 @@ def _check_cluster(one: Identity, other: Identity) -> None:
     same_name = one.cluster_id.rpartition(".")[0] == other.cluster_id.rpartition(".")[0]
     if same_name and one.bootstrap and other.bootstrap and one.bootstrap != other.bootstrap:  # who joined has none
         text += f": {difference(one.bootstrap, other.bootstrap)}"
-    raise Refused(text)
+    raise Refused(text, "cluster")
 
 
 def _identity(fields: list[Any], start: int, address: int) -> Identity:
@@ -253,12 +272,14 @@ def _identity(fields: list[Any], start: int, address: int) -> Identity:
     try:
         check_node_id(node_id)
     except ValueError as error:
-        raise Refused(f"a peer gives itself no legal name: {error}") from error
+        raise Refused(f"a peer gives itself no legal name: {error}", "name") from error
     texts = (cluster_id, incarnation, bootstrap, reached)
     if not all(type(text) is str and len(text) <= TEXT_LIMIT for text in texts):
-        raise Refused(f"{node_id} gives a cluster id, an incarnation, an address or a configuration that is no text")
+        raise Refused(
+            f"{node_id} gives a cluster id, an incarnation, an address or a configuration that is no text", "protocol"
+        )
     if type(boot) is not int or not 0 <= boot <= LARGEST:
-        raise Refused(f"{node_id} gives a boot that is no number: {boot!r:.40}")
+        raise Refused(f"{node_id} gives a boot that is no number: {boot!r:.40}", "protocol")
     return Identity(cluster_id, node_id, incarnation, boot, bootstrap, reached)
 
 
@@ -276,11 +297,12 @@ async def _send(stream: ByteStream, fields: list[Any]) -> None:
 
 
 def _refusal(fields: list[Any]) -> Refused:
-    removed = len(fields) > 2 and fields[2] == REMOVED
-    return (RemovedFromCluster if removed else Refused)(_text(fields, 1))
+    if len(fields) > 2 and fields[2] == REMOVED:
+        return RemovedFromCluster(_text(fields, 1))
+    return Refused(_text(fields, 1))
 
 
-async def _refuse(stream: ByteStream, refusal: Refused) -> None:
+async def refuse(stream: ByteStream, refusal: Refused) -> None:
     """Say why, and wait a moment for the other side to hang up: a reset would destroy the reason on its way."""
     with anyio.move_on_after(_LINGER_SECONDS):
         try:
@@ -302,19 +324,23 @@ class _Reader:
     async def read(self, who: str) -> list[Any]:
         """The next sentence, as a non-empty list. `Refused` if it is none of this protocol."""
         await self._fill(len(MAGIC), who)
+        if self.rest.startswith(_TLS):
+            raise Refused(f"{who} speaks TLS, and the other side plain text; {BOTH_THE_SAME}", "tls")
         if self.rest[: len(MAGIC)] != MAGIC:
-            raise Refused(f"{who} does not speak the protocol of rafty: it begins with {self.rest[:8]!r}")
+            raise Refused(f"{who} does not speak the protocol of rafty: it begins with {self.rest[:8]!r}", "protocol")
         await self._fill(_PREFIX.size, who)
         _, length, crc = _PREFIX.unpack_from(self.rest)
         if length > HELLO_LIMIT:
-            raise Refused(f"{who} announces {length} bytes in the handshake, and {HELLO_LIMIT} is the limit")
+            raise Refused(
+                f"{who} announces {length} bytes in the handshake, and {HELLO_LIMIT} is the limit", "protocol"
+            )
         end = _PREFIX.size + length
         await self._fill(end, who)
         body, self.rest = self.rest[_PREFIX.size : end], self.rest[end:]
         try:
             return _fields(body, crc)
         except DecodeError as error:
-            raise Refused(f"{who} breaks the handshake: {error}") from error
+            raise Refused(f"{who} breaks the handshake: {error}", "protocol") from error
 
     async def _fill(self, count: int, who: str) -> None:
         while len(self.rest) < count:

@@ -42,11 +42,21 @@ class Identity:
 
 
 class Refused(Exception):
-    """A peer or a request is refused; the text is one sentence that says why and what to do."""
+    """A peer or a request is refused; the text is one sentence that says why and what to do.
+
+    `reason` is a word for counting, one of a few that are known beforehand.
+    """
+
+    def __init__(self, text: str, reason: str = "other") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class RemovedFromCluster(Refused):
     """A peer was refused because a committed configuration removed it: it never returns as it is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "removed")
 
 
 class Transport(Protocol):

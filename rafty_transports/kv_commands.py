@@ -27,7 +27,14 @@ COMMAND_LIMIT = 1024 * 1024 + 128 * 1024
 
 
 class Refusal(Exception):
-    """A request that is answered with an error, and nothing else happens; the text begins with the error's code."""
+    """A request that is answered with an error, and nothing else happens; the text begins with the error's code.
+
+    `counted_as` is the reason under which `service_clients.REASONS` has it counted; empty: it is not counted.
+    """
+
+    def __init__(self, text: str, counted_as: str = "") -> None:
+        super().__init__(text)
+        self.counted_as = counted_as
 
 
 def wrong_number(command: str) -> Refusal:

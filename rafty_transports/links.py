@@ -10,7 +10,7 @@ exception group.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
@@ -26,6 +26,9 @@ SEND_BYTES: Final = 1024 * 1024
 
 RECEIVE_BYTES: Final = 256 * 1024
 """How much one receive takes."""
+
+GUEST_BYTES: Final = 8 * 1024
+"""How much one receive takes of a guest: some hundred messages."""
 
 ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 """How a stream says that it is over."""
@@ -50,8 +53,14 @@ class Limits:
     idle: float = 3.0
     """A connection on which nothing was heard for this long is closed: after a partition the operating system would
     repeat what it has not delivered only once in many seconds, and a new connection is as quick as the first."""
+    frame: float = 10.0
+    """A frame that has begun is there whole after this long, or the connection is closed; the largest at 13 Mbit/s."""
     connections: int = 256
     """Incoming connections, at most."""
+    connections_per_address: int = 64
+    """Of them from one host, at most."""
+    connections_per_peer: int = 4
+    """Of them in the name of one peer, at most: its last one, and those that it is about to replace."""
     handshakes: int = 64
     """Incoming connections that have not agreed yet, at most."""
     backoff_first: float = 0.05
@@ -60,20 +69,41 @@ class Limits:
     """Longest pause between attempts to connect."""
     guests: int = 64
     """Peers that are heard though they are no members, at most."""
+    guest_bytes: int = 64 * 1024 * 1024
+    """Bytes of frames that guests have begun and not ended, of all together."""
     guest_silence: float = 60.0
     """A guest that says nothing for this long is forgotten."""
     farewell: float = 10.0
     """A peer that was removed keeps its connections for this long, so that the leader can tell it."""
 
 
+class FrameTooSlow(DecodeError):
+    """A frame began and did not end in time."""
+
+
 class _Pulse:
-    """When the other side was heard last; None while nobody listens, as when the inbox is full."""
+    """When the other side was heard last; None while nobody listens, as when the inbox is full. And since when it has
+    owed the rest of a frame; None if it owes none."""
 
     def __init__(self) -> None:
         self.heard: float | None = anyio.current_time()
+        self.owing: float | None = None
+        self._completed = 0
 
     def silent(self, seconds: float) -> bool:
         return self.heard is not None and anyio.current_time() - self.heard > seconds
+
+    def note(self, splitter: FrameSplitter) -> None:
+        """Look at what the last chunk left: whether a frame is unfinished, and since when."""
+        if not splitter.unfinished:
+            self.owing = None
+        elif self.owing is None or splitter.completed > self._completed:
+            self.owing = anyio.current_time()
+        self._completed = splitter.completed
+
+    def slow(self, seconds: float) -> bool:
+        listens = self.heard is not None
+        return listens and self.owing is not None and anyio.current_time() - self.owing > seconds
 
 
 async def send_side(stream: ByteStream, outbox: Outbox, limits: Limits, drained: Callable[[], None]) -> str:
@@ -113,36 +143,41 @@ async def _watch_sending(outbox: Outbox, pulse: _Pulse, limits: Limits, tasks: T
     tasks.cancel_scope.cancel()
 
 
-async def receive_side(
-    stream: ByteStream, rest: bytes, sender: str, to: str, inbox: Inbox, limits: Limits, note: Callable[[float], None]
-) -> str:
-    """Receive messages of `sender` to `to` into the inbox until the connection ends; say how it ended.
+class Source(Protocol):
+    """Whom a connection receives from, as `receive_side` must know it."""
 
-    `rest` is what came in behind the handshake. `note` is told when messages came. Raises `DecodeError` for a
-    frame that is none, and for a message with another sender or destination than the handshake said (fault F130).
+    @property
+    def id(self) -> str:
+        """The node that the handshake proved."""
+        ...
+
+    @property
+    def guest(self) -> bool:
+        """Whether it is no member now."""
+        ...
+
+    def note(self, now: float) -> None:
+        """It said something."""
+        ...
+
+    def hold(self, size: int) -> bool:
+        """Whether there is room for the frame of this size that has begun and not ended; 0: none has begun."""
+        ...
+
+
+async def receive_side(stream: ByteStream, rest: bytes, source: Source, to: str, inbox: Inbox, limits: Limits) -> str:
+    """Receive messages of `source` to `to` into the inbox until the connection ends; say how it ended.
+
+    `rest` is what came in behind the handshake. Raises `DecodeError` for a frame that is none, for one that is not
+    finished in time, and for a message with another sender or destination than the handshake said (fault F130).
     """
     pulse = _Pulse()
     ends = ["the peer ended the connection"]
     wrong: DecodeError | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_receiving, stream, pulse, limits, tasks, ends)
-        splitter = FrameSplitter()
         try:
-            chunk, size, heard = rest, 0, anyio.current_time()
-            while True:
-                messages: list[Travelling] = []
-                size += len(chunk)
-                try:
-                    _read(splitter, chunk, sender, to, messages)
-                finally:
-                    if messages:
-                        note(heard)
-                        pulse.heard = None
-                        await inbox.put(messages, size)
-                        size = 0
-                        pulse.heard = anyio.current_time()
-                chunk = await stream.receive(RECEIVE_BYTES)
-                pulse.heard = heard = anyio.current_time()
+            await _receive(stream, rest, source, to, inbox, pulse)
         except ENDED:
             pass
         except DecodeError as error:
@@ -150,7 +185,31 @@ async def receive_side(
         tasks.cancel_scope.cancel()
     if wrong is not None:
         raise wrong
+    if pulse.slow(limits.frame):
+        raise FrameTooSlow(f"{source.id} began a frame and did not finish it within {limits.frame:g} s")
     return ends[-1]
+
+
+async def _receive(stream: ByteStream, rest: bytes, source: Source, to: str, inbox: Inbox, pulse: _Pulse) -> None:
+    splitter = FrameSplitter()
+    chunk, size, heard = rest, 0, anyio.current_time()
+    while True:
+        messages: list[Travelling] = []
+        size += len(chunk)
+        try:
+            _read(splitter, chunk, source.id, to, messages)
+        finally:
+            if messages:
+                source.note(heard)
+                pulse.heard = None
+                await inbox.put(messages, size, guest=source.guest)
+                size = 0
+                pulse.heard = anyio.current_time()
+        pulse.note(splitter)
+        if not source.hold(splitter.unfinished):
+            raise DecodeError(f"{source.id} began a large frame while many others have done so")
+        chunk = await stream.receive(GUEST_BYTES if source.guest else RECEIVE_BYTES)
+        pulse.heard = heard = anyio.current_time()
 
 
 def _read(splitter: FrameSplitter, chunk: bytes, sender: str, to: str, messages: list[Travelling]) -> None:
@@ -170,9 +229,12 @@ async def _watch_receiving(
 ) -> None:
     try:
         while not pulse.silent(limits.idle):
-            await anyio.sleep(limits.keep_alive)
+            await anyio.sleep(min(limits.keep_alive, limits.frame))
+            if pulse.slow(limits.frame):
+                break
             await stream.send(KEEP_ALIVE)
-        ends.append(f"the peer was silent for more than {limits.idle:g} s")
+        else:
+            ends.append(f"the peer was silent for more than {limits.idle:g} s")
     except ENDED:
         pass
     tasks.cancel_scope.cancel()

@@ -6,6 +6,7 @@ Law: *what a leader tells of the members is right when it is committed; what oth
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rafty_transports.access import Access
 from rafty_transports.client import ask_pairs
 
 
@@ -59,9 +60,9 @@ def members_in(pairs: dict[str, str]) -> Members:
     return found
 
 
-async def ask_members(address: str, *, password: str | None, timeout: float) -> Members:
+async def ask_members(address: str, *, access: Access, timeout: float) -> Members:
     """Ask the node that serves clients here. Raises as `client.ask_info` does."""
-    return members_in(await ask_pairs(address, [b"RAFTY", b"MEMBERS"], password, timeout))
+    return members_in(await ask_pairs(address, [b"RAFTY", b"MEMBERS"], access, timeout))
 
 
 def table(found: Members) -> str:

@@ -24,7 +24,6 @@ from anyio.abc import TaskGroup
 
 from rafty_core.config import Config
 from rafty_core.events import Event, Persisted
-from rafty_core.explain import explain
 from rafty_core.messages import Message
 from rafty_core.outcomes import OutcomeUnknown, Stopped
 from rafty_core.output import (
@@ -32,7 +31,6 @@ from rafty_core.output import (
     MembershipChanged,
     Output,
     ProposalAnswer,
-    ProtocolViolation,
     Removed,
     SnapshotChanged,
 )
@@ -51,9 +49,13 @@ from rafty_transports.interfaces import Identity, LogStore, RemovedFromCluster, 
 from rafty_transports.machine import Machine, MachineFailed
 from rafty_transports.members import Members, can_identify
 from rafty_transports.node_calls import NodeCalls
+from rafty_transports.node_errors import NodeFailed as NodeFailed
+from rafty_transports.node_errors import NodeRemoved as NodeRemoved
+from rafty_transports.node_errors import raise_failure
 from rafty_transports.node_snapshots import CHUNKS, NodeSnapshots
 from rafty_transports.observers import Notices
 from rafty_transports.requests import Requests
+from rafty_transports.telling import Telling
 from rafty_transports.threads import run_in_daemon
 
 logger = logging.getLogger("rafty")
@@ -67,14 +69,6 @@ FAREWELL_GRACE = 0.2
 
 HANDOVER_GRACE = 0.5
 """Seconds that handing over leadership may take at shutdown."""
-
-
-class NodeFailed(Exception):
-    """The node stopped because something broke that it cannot go on without; `__cause__` is what broke."""
-
-
-class NodeRemoved(NodeFailed):
-    """The node stopped because it was removed from the cluster. It never returns with this data directory."""
 
 
 class Node(NodeCalls, EnteredOnce):
@@ -146,7 +140,7 @@ class Node(NodeCalls, EnteredOnce):
         self._happened: list[Event] = []
         self._persisted = 0
         self._leader_changed = anyio.Event()
-        self._watchers: set[Notices] = set()
+        self._telling = Telling()
 
     # ---------------------------------------------------------------- opening
 
@@ -185,7 +179,7 @@ class Node(NodeCalls, EnteredOnce):
         finally:
             self._stop_calls()
             await self._close_store()
-        self._raise_failure()
+        raise_failure(self.identity.node_id, self._failure)
         if body_error is not None:
             raise body_error
 
@@ -201,13 +195,7 @@ class Node(NodeCalls, EnteredOnce):
             await self._members.start(self._core)
         except Exception as error:
             self._fail(error)
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        if isinstance(self._failure, RemovedFromCluster):
-            raise NodeRemoved(f"node {self.identity.node_id} stopped: {self._failure}") from self._failure
-        if self._failure is not None:
-            raise NodeFailed(f"node {self.identity.node_id} failed: {self._failure}") from self._failure
+            raise_failure(self.identity.node_id, self._failure)
 
     async def _hand_over(self) -> None:
         """A leader that is shut down hands over first, if there is somebody and if there is time (thesis 3.10)."""
@@ -245,8 +233,7 @@ class Node(NodeCalls, EnteredOnce):
         self._requests.stop(why)
         for asking in self._asking:
             asking.cancel()
-        for watcher in list(self._watchers):
-            watcher.close()
+        self._telling.end()
         self._leader_changed.set()
 
     async def _close_store(self) -> None:
@@ -273,7 +260,7 @@ class Node(NodeCalls, EnteredOnce):
 
     def notices(self) -> Notices:
         """What happens from now on: changes of role and of leader, peers lost and found, refused messages."""
-        notices = Notices(self._watchers)
+        notices = self._telling.watch()
         if self._stopping:
             notices.close()
         return notices
@@ -398,8 +385,6 @@ class Node(NodeCalls, EnteredOnce):
     def _publish(self, output: Output) -> None:
         status = self._core.status()
         for notice in output.notices:
-            level = logging.WARNING if isinstance(notice, ProtocolViolation) else logging.INFO
-            logger.log(level, "%s (term %d, %s) %s", status.id, status.term, status.role, explain(notice))
             if isinstance(notice, LeaderChanged):
                 self._leader_changed.set()
                 self._leader_changed = anyio.Event()
@@ -408,8 +393,7 @@ class Node(NodeCalls, EnteredOnce):
                 self._members.changed()
             elif isinstance(notice, Removed):
                 self._start(self._end_removed)
-        for watcher in self._watchers:
-            watcher.put(output.notices)
+        self._telling.tell(output.notices, status)
 
     async def _end_removed(self) -> None:
         await anyio.sleep(FAREWELL_GRACE)

@@ -18,6 +18,7 @@ from rafty_transports.compaction import Compactor, SnapshotNotTaken, SnapshotPol
 from rafty_transports.exchange import Progress, Receiver, Sender, SnapshotLost
 from rafty_transports.interfaces import SnapshotInfo, SnapshotStore, Travelling
 from rafty_transports.machine import Machine
+from rafty_transports.threads import OneEach
 
 logger = logging.getLogger("rafty")
 
@@ -53,6 +54,7 @@ class NodeSnapshots:
         self._send = send
         self._tell = tell
         self._start = start
+        self._disk = OneEach()
         self._receiver: Receiver | None = None
         self._fetching = anyio.CancelScope()
 
@@ -112,7 +114,7 @@ class NodeSnapshots:
     def fetch(self, fetch: Fetch) -> None:
         """Fetch this snapshot, in place of any other."""
         self._fetching.cancel()
-        self._receiver = Receiver(self._node_id, fetch, self._store, self._send)
+        self._receiver = Receiver(self._node_id, fetch, self._store, self._send, self._disk)
         self._start(partial(self._fetch, self._receiver))
 
     async def _fetch(self, receiver: Receiver) -> None:

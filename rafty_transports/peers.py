@@ -42,8 +42,7 @@ class AcceptedConnection:
     """An incoming connection that has agreed: what is needed to end it, and to know that it has ended."""
 
     def __init__(self, peer: Identity) -> None:
-        self.incarnation = peer.incarnation
-        self.boot = peer.boot
+        self.peer = peer
         self.scope = anyio.CancelScope()
         self.ended = anyio.Event()
 
@@ -57,6 +56,7 @@ class Peer:
     member       dialed as long as it is one; a guest is dialed when there is something to be sent
     incarnation  of whom a handshake was right with last; "" if none was
     noticed      when a guest said something last, on the clock of the event loop; None before anybody looked
+    incoming     how many connections it has opened to this node: the one in `accepted`, and those that will replace it
     gone         since when it is known that it was removed; None if it was not
     """
 
@@ -72,6 +72,7 @@ class Peer:
         self.outbox = Outbox(limits.outbox_messages, limits.outbox_bytes)
         self.outbox.holding = False
         self.accepted: AcceptedConnection | None = None
+        self.incoming = 0
         self.attempt = anyio.CancelScope()
         self.reported = False
         self.trouble: str | None = None
@@ -117,10 +118,11 @@ class Peer:
     def tell(self, address: str) -> None:
         """It says itself that it is reached at this address ("": it does not say)."""
         if address and address != self.said:
+            waits = not self.addresses
             self.said = address
             self.outbox.holding = True
-            if not self.outbox.connected:
-                self.attempt.cancel()  # it may have waited for an address
+            if waits:
+                self.attempt.cancel()
 
     def note(self, now: float) -> None:
         """It said something."""

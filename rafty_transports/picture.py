@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from rafty_core.configuration import Configuration, Member
 from rafty_core.status import PeerStatus, Status
 from rafty_transports.exchange import Progress
+from rafty_transports.network import NetworkTransport
 
 PLAIN = (
     "id", "role", "term", "vote", "leader", "commit_index", "applied_index", "durable_index", "first_index",
@@ -45,6 +46,17 @@ def members_of(cluster_id: str, status: Status, transfers: Iterable[Progress] = 
         pairs.append((f"member.{member.id}", ",".join(facts)))
     pairs.append(("removed", ",".join(dict.fromkeys(member.id for member in configuration.removed))))
     return pairs + _transfers(transfers)
+
+
+def network_of(transport: NetworkTransport) -> list[tuple[str, str]]:
+    """Pairs of name and text: each peer as the transport sees it, and how often it refused connections, and why."""
+    pairs = []
+    for node_id, peer in sorted(transport.peers().items()):
+        yes = {"connected": peer.connected, "accepted": peer.accepted, "guest": peer.guest}
+        facts = [f"{name}={'yes' if value else 'no'}" for name, value in yes.items()] + [f"dropped={peer.dropped}"]
+        pairs.append((f"network.{node_id}", ",".join(facts)))
+    pairs.append(("unaddressed", str(transport.unaddressed)))
+    return pairs + [(f"refused.nodes.{reason}", str(count)) for reason, count in transport.refusals.items()]
 
 
 def role_of(configuration: Configuration, node_id: str) -> str:

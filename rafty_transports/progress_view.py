@@ -7,6 +7,7 @@ import sys
 
 import anyio
 
+from rafty_transports.access import Access
 from rafty_transports.client import HungUp, ReplyError, Unreachable
 from rafty_transports.members_view import Members, ask_members
 
@@ -14,7 +15,7 @@ INTERVAL = 1.0
 """Seconds between two looks."""
 
 
-async def show_progress(address: str, password: str | None, patience: float) -> None:
+async def show_progress(address: str, access: Access, patience: float) -> None:
     """Tell on the standard error how far the change is, until cancelled; return when the node has not answered for
     `patience` seconds."""
     said = ""
@@ -22,7 +23,7 @@ async def show_progress(address: str, password: str | None, patience: float) -> 
     while anyio.current_time() < heard + patience:
         await anyio.sleep(INTERVAL)
         try:
-            found = await ask_members(address, password=password, timeout=min(patience, 3.0))
+            found = await ask_members(address, access=access, timeout=min(patience, 3.0))
         except (Unreachable, HungUp, ReplyError, TimeoutError):
             continue
         heard = anyio.current_time()

@@ -33,6 +33,9 @@ HELD_MESSAGES: Final = 16
 HELD_CHUNKS: Final = 16
 """How many pieces of snapshots wait for one peer: it asks for few at once, and again for what is lost."""
 
+GUEST_SECONDS: Final = 0.0001
+"""Guests say ten thousand messages a second, all together, at most."""
+
 Incoming: TypeAlias = Travelling | PeerUnreachable
 
 
@@ -186,6 +189,8 @@ class Inbox:
         self._bytes = 0
         self._closed = False
         self._error: BaseException | None = None
+        self._guests = False
+        self._guests_again = 0.0
         self._wake: anyio.Event | None = None
         self._room: anyio.Event | None = None
 
@@ -194,13 +199,26 @@ class Inbox:
         """Whether a reader has to wait."""
         return self._bytes >= self._limit_bytes
 
-    async def put(self, items: Sequence[Incoming], size: int) -> None:
-        """Add these, which have about `size` bytes; waits while the inbox is full."""
-        while self.full:
+    async def put(self, items: Sequence[Incoming], size: int, *, guest: bool = False) -> None:
+        """Add these, which have about `size` bytes; waits while the inbox is full.
+
+        What comes of a guest waits too while anything of a guest is there, and for `GUEST_SECONDS` for each of their
+        messages: no flood of all of them together holds up the members.
+        """
+        while self._must_wait(guest):
+            if guest and not self._guests and not self.full:
+                await anyio.sleep_until(self._guests_again)
+                continue
             if self._room is None:
                 self._room = anyio.Event()
             await self._room.wait()
+        if guest:
+            self._guests = True
+            self._guests_again = anyio.current_time() + GUEST_SECONDS * len(items)
         self.add(items, size)
+
+    def _must_wait(self, guest: bool) -> bool:
+        return self.full or (guest and (self._guests or anyio.current_time() < self._guests_again))
 
     def add(self, items: Sequence[Incoming], size: int) -> None:
         """Add these without waiting, full or not: for what is bounded already."""
@@ -230,7 +248,7 @@ class Inbox:
             if self._error is not None:
                 raise self._error
             raise StopAsyncIteration
-        items, self._items, self._bytes = self._items, [], 0
+        items, self._items, self._bytes, self._guests = self._items, [], 0, False
         if self._room is not None:
             self._room.set()
             self._room = None

@@ -32,11 +32,3 @@ async def reach(host: str, port: int, *, resolving: float, connecting: float) ->
         except OSError as error:
             failure = error
     raise failure
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of "host:port" or "[host]:port"; the host may be empty. Raises `ValueError` if it is neither."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"an address is host:port, not {address!r:.100}")
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -41,6 +41,9 @@ UNAUTHENTICATED = RequestLimits(arguments=10, bulk=16 * 1024, request=32 * 1024,
 """What is enough for AUTH and HELLO: a stranger does not make the server keep megabytes."""
 
 
+ARGUMENT_OVERHEAD = 64
+"""Bytes that an argument takes in memory besides its own: of two bytes it takes as much as one of fifty."""
+
 _COMMON_CHUNK = 128 * 1024
 _COMMON_COUNT = 32
 _COMMON_SIZE = 4096
@@ -60,6 +63,16 @@ class RequestParser:
         self._missing = 0
         self._size = 0
         self._error: RequestError | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a request has begun that is not complete."""
+        return bool(self._missing or self._tail)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of memory, about, that are kept for the request that is not complete."""
+        return len(self._tail) + self._size + ARGUMENT_OVERHEAD * len(self._arguments)
 
     def feed(self, data: bytes) -> Iterator[list[bytes]]:
         """Take this chunk; yield each request that is complete: a list of at least one argument.
@@ -103,6 +116,8 @@ class RequestParser:
                 elif data[position] in _SPACES:
                     begin = _NO_SPACE.search(data, position)
                     position = begin.start() if begin is not None else size
+                elif data[position] == 0x16:
+                    raise RequestError("Protocol error: TLS is spoken, and this port speaks plain text")
                 else:
                     end = self._inline_end(data, position)
                     if end < 0:

@@ -69,17 +69,22 @@ class Roster:
         """The `Check` of handshakes, in both directions."""
         mine = self._mine.node_id
         if theirs.node_id == mine:
-            raise Refused(f"a node calls itself {mine}, as the node that it dialed does: two nodes have one name")
+            raise Refused(
+                f"a node calls itself {mine}, as the node that it dialed does: two nodes have one name", "name"
+            )
         self._check_removed(theirs)
         peer = self.peers.get(theirs.node_id)
         if peer is None:
             self._check_room(theirs)
         elif (
             (older := peer.accepted) is not None
-            and older.incarnation == theirs.incarnation
-            and older.boot > theirs.boot
+            and older.peer.incarnation == theirs.incarnation
+            and older.peer.boot > theirs.boot
         ):
-            raise Refused(f"{theirs.node_id} is connected to {mine} in boot {older.boot}, this is {theirs.boot}")
+            raise Refused(
+                f"{theirs.node_id} is connected to {mine} in boot {older.peer.boot}, this is {theirs.boot}",
+                "incarnation",
+            )
 
     def _check_removed(self, theirs: Identity) -> None:
         node_id, incarnation = theirs.node_id, theirs.incarnation
@@ -94,7 +99,8 @@ class Roster:
         # a member already, by a configuration that is not here yet: it must not take this for the end.
         raise Refused(
             f"{node_id} was removed from the cluster, and {self._mine.node_id} does not know that it was added again "
-            f"(as incarnation {incarnation}); add it, if that was not done"
+            f"(as incarnation {incarnation}); add it, if that was not done",
+            "removed",
         )
 
     def _was_removed(self, node_id: str, incarnation: str) -> bool:
@@ -109,7 +115,8 @@ class Roster:
         if len(guests) >= self._limits.guests and all(guest.accepted is not None for guest in guests):
             raise Refused(
                 f"{theirs.node_id} is no member that {self._mine.node_id} knows of, and {len(guests)} others that are "
-                "none are connected; try again later"
+                "none are connected; try again later",
+                "guests",
             )
 
     def meet(self, theirs: Identity) -> Peer:

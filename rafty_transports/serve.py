@@ -15,10 +15,11 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -29,13 +30,16 @@ from rafty_core.configuration import Configuration, Member
 from rafty_core.output import LeaderChanged
 from rafty_core.sessions import Sessions
 from rafty_core.status import Status
+from rafty_transports.addresses import parse_address
 from rafty_transports.administration import Administration
 from rafty_transports.exits import DONE, REMOVED, CommandFailed, WrongInput
 from rafty_transports.kv import KeyValueMachine
 from rafty_transports.node import Node, NodeFailed, NodeRemoved
 from rafty_transports.observers import Notices
 from rafty_transports.offline import begin_anew
+from rafty_transports.picture import network_of
 from rafty_transports.printing import Lines
+from rafty_transports.security import Credentials
 from rafty_transports.service import RespServer, ServiceError
 from rafty_transports.signals import Gently, run_until_signal
 from rafty_transports.storage import SqliteStore, StoreError
@@ -55,11 +59,14 @@ SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one node is started with. Addresses are "host:port".
+    """What one node is started with. `client` is "host:port"; for the other addresses see `addresses`.
 
     cluster    id -> address of every node that the cluster is created with, this one among them; empty: the node joins,
                or goes on with the data directory that it has
     join       the id of the cluster that it joins, or None
+    listen     where to listen for other nodes
+    credentials  files of the certificate, its key, and the authority; None: everything is plain text
+    client_tls   clients are served by TLS, with the same certificate
     restored   the data directory is an older copy: it is put aside, and the node joins its cluster anew
     advertise  where other nodes reach this one
     parent     process id of the parent that this process must not outlive; None lets it
@@ -69,13 +76,17 @@ class Settings:
     cluster: Mapping[str, str]
     data: str
     client: str
-    listen: str
+    listen: Sequence[str]
     advertise: str = ""
+    credentials: tuple[str, str, str] | None = None
+    client_tls: bool = False
     join: str | None = None
     restored: bool = False
     name: str = "rafty"
     backend: str = "asyncio"
     password: str | None = field(default=None, repr=False)
+    admin_password: str | None = field(default=None, repr=False)
+    protected_mode: bool = True
     verbose: bool = False
     parent: int | None = None
 
@@ -85,7 +96,8 @@ def run(settings: Settings) -> int:
     if settings.parent is not None:
         die_with_parent(settings.parent)
     check_backend(settings.backend)
-    check_free(settings.listen, "nodes")
+    for where in settings.listen:
+        check_free(parse_address(where).socket, "nodes")
     check_free(settings.client, "clients")
     gently = Gently()
     talk = partial(_talk, settings, gently)
@@ -104,12 +116,13 @@ async def _talk(settings: Settings, gently: Gently) -> int:
 
 
 async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
+    credentials = _credentials(settings)
     if settings.restored:
         settings = await _begin_anew(settings, said)
     store = await _open_store(settings)
     peers = {node_id: where for node_id, where in settings.cluster.items() if node_id != settings.node_id}
     machine = KeyValueMachine()
-    transport = TcpTransport(store.identity, peers, settings.listen, admit=store.meet)
+    transport = TcpTransport(store.identity, peers, settings.listen, admit=store.meet, credentials=credentials)
     node = Node(store, transport, Sessions(machine))
     server = RespServer(
         node,
@@ -117,11 +130,17 @@ async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
         machine=machine,
         administration=Administration(node, store.snapshots),
         password=settings.password,
+        admin_password=settings.admin_password,
+        protected_mode=settings.protected_mode,
+        tls=_for_clients(settings, credentials),
+        facts=partial(network_of, transport),
     )
     try:
         with node.notices() as notices:
             async with node, server:
-                said.put(f"{settings.node_id} serves clients on {server.address}, nodes on {transport.address}")
+                said.put(
+                    f"{settings.node_id} serves clients on {server.address}, nodes on {', '.join(transport.addresses)}"
+                )
                 if not node.status().configuration.members:
                     said.put(_not_yet_member(settings, store))
                 with anyio.CancelScope() as gently.scope:
@@ -134,6 +153,24 @@ async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
     except (TransportError, ServiceError) as error:
         raise WrongInput(f"{error}; end whatever uses the address, or give another one") from error
     return DONE
+
+
+def _credentials(settings: Settings) -> Credentials | None:
+    if settings.credentials is None:
+        return None
+    try:
+        credentials = Credentials.from_files(*settings.credentials)
+        credentials.check_own(settings.node_id)
+    except ValueError as error:
+        raise WrongInput(str(error)) from error
+    return credentials
+
+
+def _for_clients(settings: Settings, credentials: Credentials | None) -> ssl.SSLContext | None:
+    """With a password clients need no certificate; without one they show one of the same authority."""
+    if credentials is None or not settings.client_tls:
+        return None
+    return credentials.for_clients(certificate_required=settings.password is None)
 
 
 async def _begin_anew(settings: Settings, said: Lines) -> Settings:

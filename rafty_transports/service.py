@@ -5,28 +5,37 @@ Law: *every request is answered once, in order, and what the log was asked for i
 What happens to the requests of one client is `service_connection`. Reads are linearizable unless a client asks for
 another mode, on every node: they look at the store of the node itself, once that has heard that it may (thesis 6.4).
 
-Bounded are the connections, the bytes and arguments of a request, the weight of a batch, and the time a client may take
-to accept its replies.
+The port withstands anyone. Bounded are the connections, the bytes and arguments of a request, the weight of a batch,
+and by `service_clients.ClientLimits` the time and the room that a client takes. Without a password nobody is served but
+on loopback. Every refusal is counted by its reason, and INFO and RAFTY STATUS show how many there were.
 """
 
 import errno
 import logging
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio.abc import SocketAttribute, SocketListener, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
+from anyio.streams.tls import TLSStream
 
 from rafty_transports import kv, picture, resp
+from rafty_transports.addresses import split_address
 from rafty_transports.administration import Administration
 from rafty_transports.conversation import VERSION_OF_REDIS
-from rafty_transports.service_connection import LINGER_SECONDS, Connection, Served, ServingNode, linger
-from rafty_transports.tcp import split_address
+from rafty_transports.farewell import say
+from rafty_transports.passwords import Passwords
+from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, Origin, TurnedAway
+from rafty_transports.service_connection import Connection, Served, ServingNode
 from rafty_transports.threads import run_in_daemon
 
 _REFUSALS_AT_ONCE = 64
 _NO_MORE_SOCKETS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+_PLAIN_TEXT = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
+"""What OpenSSL says of a client that does not speak TLS."""
 
 _log = logging.getLogger("rafty.service")
 
@@ -42,10 +51,16 @@ class RespServer:
     machine         the machine that the node applies to; it is read here
     administration  what answers RAFTY MEMBERS and its like; None: nobody
     password        what AUTH must name; None lets everybody in
-    connections     how many clients are served at once; one more is refused with an error
-    send_timeout    seconds that a client may take to accept a piece of its replies before it is hung up on
+    admin_password  what AUTH of the user `admin` must name, for what changes the cluster or carries it away: RAFTY
+                    MEMBER, TRANSFER, LEASE, SNAPSHOT and BACKUP; None: who may write may do that too
+    protected_mode  without a password, refuse whoever does not come from a loopback address; a client that proved by
+                    a certificate who it is (`tls` asks for one, `ssl.CERT_REQUIRED`) is served
+    tls             the server's context: clients speak TLS, and nothing else; None: they speak plain text
+    facts           further facts about the node for RAFTY STATUS and INFO: pairs of name and text
+    limits          what clients may take, each and all together
 
-    Raises `ValueError` for an address that is none; opening raises `ServiceError`. Leaving the block hangs up on all
+    Raises `ValueError` for an address that is none, for an empty password, and for an `admin_password` that is equal to
+    `password`; opening raises `ServiceError`. Leaving the block hangs up on all
     clients at once: what is under way may still be applied. Not promised: that a client learns more of that than a
     closed connection.
     """
@@ -58,21 +73,43 @@ class RespServer:
         machine: kv.KeyValueMachine,
         administration: Administration | None = None,
         password: str | None = None,
-        connections: int = 1000,
-        send_timeout: float = 10.0,
+        admin_password: str | None = None,
+        protected_mode: bool = True,
+        tls: ssl.SSLContext | None = None,
+        facts: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        limits: ClientLimits | None = None,
     ) -> None:
         self.node = node
         self.machine = machine
-        self.limit = connections
-        self.connected = 0
         self.accepted = 0
         self._refusals = 0
         self._listen = listen
         self._host, self._port = split_address(listen)
         self._listeners: Sequence[SocketListener] = ()
         self._digest: tuple[int, str] | None = None
-        secret = password.encode() if password is not None else None
-        self._served = Served(node, machine, administration, secret, send_timeout, self.describe, self.status)
+        passwords = Passwords(password, admin_password)
+        locked = passwords.asked or tls is not None
+        self._clients = Clients(limits if limits is not None else ClientLimits(), locked=locked)
+        self._tls = tls
+        self._facts = facts
+        proves_itself = passwords.asked or (tls is not None and tls.verify_mode == ssl.CERT_REQUIRED)
+        self._only_loopback = protected_mode and not proves_itself
+        self._served = Served(node, machine, administration, passwords, self._clients, self.describe, self.status)
+
+    @property
+    def connected(self) -> int:
+        """How many clients are connected and have a place."""
+        return len(self._clients)
+
+    @property
+    def room_taken(self) -> int:
+        """Bytes of `ClientLimits.room` that are taken now."""
+        return self._clients.room_taken
+
+    @property
+    def refusals(self) -> list[tuple[str, int]]:
+        """How many clients and requests were refused for each of `service_clients.REASONS`."""
+        return self._clients.refusals.items()
 
     @property
     def address(self) -> str:
@@ -96,6 +133,7 @@ class RespServer:
         await self._tasks.__aenter__()
         for listener in self._listeners:
             self._tasks.start_soon(self._accept, listener)
+        self._tasks.start_soon(self._clients.watch)
         return self
 
     async def __aexit__(
@@ -115,6 +153,8 @@ class RespServer:
                 stream = await listener.accept()
             except (OSError, anyio.BrokenResourceError) as error:
                 cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
+                if isinstance(cause, ConnectionError):  # a client that left before it was accepted delays nobody
+                    continue
                 if isinstance(cause, OSError) and cause.errno in _NO_MORE_SOCKETS:
                     _log.error("no client can be accepted now: %s", _reason(cause))
                 await anyio.sleep(0.1)
@@ -124,14 +164,15 @@ class RespServer:
 
     async def _serve(self, stream: SocketStream, number: int) -> None:
         try:
-            if self.connected >= self.limit:
-                await self._refuse(stream)
+            peer = stream.extra(SocketAttribute.remote_address, None)
+            if peer is None:  # it has left already
                 return
-            self.connected += 1
             try:
-                await Connection(self._served, stream, number).run()
-            finally:
-                self.connected -= 1
+                client = self._clients.enter(Origin.of(str(peer[0])))
+            except TurnedAway as refusal:
+                await self._part(stream, "" if self._tls is not None else str(refusal))
+                return
+            await self._talk(stream, client, number)
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             return
         except Exception:
@@ -139,14 +180,39 @@ class RespServer:
         finally:
             await anyio.aclose_forcefully(stream)
 
-    async def _refuse(self, stream: SocketStream) -> None:
-        if self._refusals >= _REFUSALS_AT_ONCE:
+    async def _talk(self, stream: SocketStream, client: Client, number: int) -> None:
+        talk: ByteStream | None = None
+        try:
+            with client.scope:
+                talk = await self._secured(stream, client)
+                if self._only_loopback and not client.origin.loopback:
+                    self._clients.turn_away(client, "denied")
+                else:
+                    await Connection(self._served, talk, client, number).run()
+        finally:
+            self._clients.leave(client)
+        if client.turned_away and talk is not None:
+            await self._part(talk, REASONS[client.turned_away])
+
+    async def _secured(self, stream: SocketStream, client: Client) -> ByteStream:
+        """The stream on which the client talks. It has as long to make it as a stranger has to authenticate."""
+        if self._tls is None:
+            return stream
+        try:
+            return await TLSStream.wrap(stream, server_side=True, ssl_context=self._tls, standard_compatible=False)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, OSError) as error:
+            self._clients.refusals.count("tls")
+            if isinstance(error, ssl.SSLError) and error.reason in _PLAIN_TEXT:
+                await self._part(stream, "ERR this port speaks TLS, and nothing else")
+            raise
+
+    async def _part(self, stream: ByteStream, text: str) -> None:
+        """Say why the client is not served, unless many are told that at this moment."""
+        if not text or self._refusals >= _REFUSALS_AT_ONCE:
             return
         self._refusals += 1
         try:
-            with anyio.move_on_after(LINGER_SECONDS):
-                await stream.send(resp.error("ERR max number of clients reached"))
-                await linger(stream)
+            await say(stream, resp.error(text))
         finally:
             self._refusals -= 1
 
@@ -154,11 +220,21 @@ class RespServer:
         """The text of INFO, in the sections and words that clients of Redis look for."""
         lines = ["# Server", f"redis_version:{VERSION_OF_REDIS}", "redis_mode:standalone"]
         lines += ["server_name:rafty", f"tcp_port:{self.port}", "", "# Clients", f"connected_clients:{self.connected}"]
-        lines += [f"maxclients:{self.limit}", "", "# Persistence", "loading:0", "", "# Replication", "role:master"]
+        lines += [
+            f"maxclients:{self._clients.limits.connections}",
+            *self._refused(),
+            "",
+            "# Persistence",
+            "loading:0",
+            "",
+            "# Replication",
+            "role:master",
+        ]
         lines += ["", "# Raft"]
         lines += [
             f"raft_{name}:{value}" for name, value in picture.picture_of(self.node.status(), self.node.transfers())
         ]
+        lines += [f"{name}:{text}" for name, text in self._facts()]
         lines += ["", "# Keyspace", f"db0:keys={len(self.machine)},expires=0,avg_ttl=0"]
         return "".join(line + "\r\n" for line in lines)
 
@@ -177,7 +253,10 @@ class RespServer:
         else:
             digest = self._digest[1]
         pairs += [("kv_keys", str(keys)), ("kv_commands_applied", str(applied)), ("kv_digest", digest)]
-        return picture.lines(pairs)
+        return picture.lines([*pairs, *self._facts()]) + "".join(f"{line}\r\n" for line in self._refused())
+
+    def _refused(self) -> list[str]:
+        return [f"refused.clients.{reason}:{count}" for reason, count in self.refusals]
 
 
 def _reason(error: OSError) -> str:

@@ -5,7 +5,8 @@ Law: *every request is answered once, in order, and sees everything that this cl
 All requests of one received chunk that are for the store go there as one batch. A batch that only reads waits once for
 `Node.read` and then looks at the store; one that writes is proposed as it stands, its reads with it: they cost nothing
 more in the log, and a second round would cost them one. No task, lock or timer belongs to a request. While a batch is
-under way the connection is not read, so that a client which sends faster than the log takes is slowed down by TCP.
+under way the connection is not read, so that a client which sends faster than the log takes is slowed down by TCP. How
+long the client may take, and how much room, is for `service_clients` to say.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,17 +14,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from rafty_core.outcomes import ProposalError
 from rafty_core.status import Status
 from rafty_transports import kv, kv_commands, kv_sessions, resp
 from rafty_transports.administration import Administration
-from rafty_transports.conversation import Conversation
+from rafty_transports.conversation import WORDS_OF_HTTP, Conversation
 from rafty_transports.exchange import Progress
+from rafty_transports.farewell import linger
 from rafty_transports.kv_commands import READS, WRITES, Refusal
+from rafty_transports.passwords import Passwords, delay_after
+from rafty_transports.service_clients import CHUNK, Client, Clients, TurnedAway
 
-CHUNK = 64 * 1024
 _PIECE = 256 * 1024
 """Replies are sent in pieces of about this many bytes, so that many references to one large value stay references."""
 
@@ -32,13 +35,8 @@ _BATCH_WEIGHT = 1024 * 1024
 _MGET_WEIGHT = _BATCH_WEIGHT // 16
 """An answer of MGET is a copy, and a short request may ask for a large one: few of them share a batch."""
 
-LINGER_SECONDS = 0.25
-
 _IN_THEIR_TURN = frozenset((b"HELLO", b"INFO", b"RAFTY", b"QUIT", b"READONLY", b"READWRITE"))
 """Answered only when all before them is: they show the state, or change how replies are made."""
-
-_WORDS_OF_HTTP = frozenset((b"POST", b"HOST:"))
-"""A browser that a foreign page makes talk to this port begins so; Redis hangs up, and so does this service."""
 
 _RAFTY = "ERR RAFTY knows STATUS, INDEX, READ, SESSION, MEMBERS, MEMBER, TRANSFER, LEASE, SNAPSHOT and BACKUP"
 
@@ -74,43 +72,68 @@ class Served:
     node: ServingNode
     machine: kv.KeyValueMachine
     administration: Administration | None
-    password: bytes | None
-    send_timeout: float
+    passwords: Passwords
+    clients: Clients
     describe: Callable[[], str]
     tell_status: Callable[[], Awaitable[str]]
 
 
 class Connection:
-    """One client on this stream; `number` is the connection's, counted from 1."""
+    """What `client` says on this stream, and hears; `number` is the connection's, counted from 1."""
 
-    def __init__(self, served: Served, stream: SocketStream, number: int) -> None:
+    def __init__(self, served: Served, stream: ByteStream, client: Client, number: int) -> None:
         self._served = served
+        self._clients = served.clients
         self._stream = stream
-        self._conversation = Conversation(number, served.password, served.describe)
-        self._parser = resp.RequestParser(None if self._conversation.admitted else resp.UNAUTHENTICATED)
+        self._client = client
+        self._conversation = Conversation(number, served.passwords, served.describe)
+        self._parser = resp.RequestParser(resp.UNAUTHENTICATED if self._conversation.user is None else None)
         self._replies: list[bytes | None] = []
         self._batch: list[bytes] = []
         self._reads = 0  # how many commands of the batch only read
         self._operations: dict[int, kv_sessions.Translate] = {}  # by position in the batch, what belongs to sessions
         self._weight = 0
+        self._completed = False  # whether a request was complete in the chunk that came last
+        self._wrong_passwords = 0
 
     async def run(self) -> None:
-        """Serve until the client leaves, or is to be hung up on."""
+        """Serve until the client leaves, or is to be hung up on. Told to it before is why, where it can be told."""
+        clients, client = self._clients, self._client
+        if self._conversation.user is not None:
+            clients.proven(client)
         while not self._conversation.closing:
+            client.waited_for(unfinished=self._parser.unfinished, anew=self._completed)
             chunk = await self._stream.receive(CHUNK)
+            client.heard()
+            self._completed = False
             try:
+                size = self._parser.kept + len(chunk)
+                if size > CHUNK or client.taken:
+                    clients.take_room(client, size)
                 await self._take(chunk)
+                if (kept := self._parser.kept) > max(size, CHUNK):  # small arguments take more than they were sent as
+                    clients.take_room(client, kept)
+            except TurnedAway as refusal:
+                self._end_with(str(refusal))
             except resp.RequestError as error:
-                self._conversation.closing = True
-                self._replies.append(resp.error(f"ERR {error}"))
+                clients.refusals.count("protocol")
+                self._end_with(f"ERR {error}")
             await self._flush()
-        with anyio.move_on_after(LINGER_SECONDS):
-            await linger(self._stream)
+            if client.taken:
+                clients.give_room_back(client, self._parser.kept)
+        await linger(self._stream)
+
+    def _end_with(self, text: str) -> None:
+        """Answer nothing behind this error, and keep nothing of what was begun."""
+        self._conversation.closing = True
+        self._replies.append(resp.error(text))
+        self._parser = resp.RequestParser()
 
     async def _take(self, chunk: bytes) -> None:
         """Make a reply, or a command for the store, of each request in this chunk."""
         conversation = self._conversation
         for request in self._parser.feed(chunk):
+            self._completed = True
             name = request[0].upper()
             try:
                 conversation.check(name)
@@ -123,6 +146,8 @@ class Connection:
                 else:
                     await self._answer(name, request)
             except Refusal as refusal:
+                if refusal.counted_as:
+                    await self._count(refusal.counted_as)
                 self._add(resp.error(str(refusal)))
             except ProposalError as stopped:
                 self._add(kv_commands.outcome_reply(stopped))
@@ -130,6 +155,15 @@ class Connection:
                 return
             if self._weight >= _BATCH_WEIGHT or len(self._replies) >= _BATCH_REQUESTS:
                 await self._flush()
+
+    async def _count(self, reason: str) -> None:
+        """Count a refusal; a wrong password costs time, and at last the connection."""
+        self._clients.refusals.count(reason)
+        if reason == "wrong_password":
+            self._wrong_passwords += 1
+            await anyio.sleep(delay_after(self._wrong_passwords))
+            if self._wrong_passwords >= self._clients.limits.wrong_passwords:
+                self._conversation.closing = True
 
     def _join(self, command: bytes) -> None:
         self._batch.append(command)
@@ -156,12 +190,14 @@ class Connection:
         if name == b"RAFTY":
             self._add(await self._of_rafty(word, request))
             return
-        if name in _WORDS_OF_HTTP:
+        if name in WORDS_OF_HTTP:
+            self._clients.refusals.count("http")
             self._conversation.closing = True
             return
         self._add(self._conversation.answer(name, request))
-        if self._parser.limits is resp.UNAUTHENTICATED and self._conversation.admitted:
+        if self._parser.limits is resp.UNAUTHENTICATED and self._conversation.user is not None:
             self._parser.limits = resp.RequestLimits()
+            self._clients.proven(self._client)
 
     async def _of_rafty(self, word: bytes, request: list[bytes]) -> bytes:
         served = self._served
@@ -171,6 +207,7 @@ class Connection:
             return resp.integer(served.node.status().applied_index)
         if word == b"READ" and len(request) > 2:
             return self._conversation.read_as(request[2:])
+        self._conversation.check_administers(word)
         reply = None
         if served.administration is not None:
             reply = await served.administration.answer(request, self._conversation)
@@ -229,9 +266,10 @@ class Connection:
         return [outcome if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome) for outcome in outcomes]
 
     async def _send(self, data: bytes) -> None:
-        with anyio.move_on_after(self._served.send_timeout) as scope:
+        with anyio.move_on_after(self._clients.limits.send_timeout) as scope:
             await self._stream.send(data)
         if scope.cancelled_caught:
+            self._clients.refusals.count("deaf")
             raise anyio.BrokenResourceError
 
 
@@ -245,17 +283,3 @@ def _translated(
         if isinstance(outcome, bytes):
             translated[position] = translate(outcome)
     return translated
-
-
-async def linger(stream: SocketStream) -> None:
-    """End the replies and read on until the client ends too, or has sent a mebibyte more; the caller sets the deadline.
-
-    A socket closed with unread bytes makes the system discard what it has not delivered: the last reply.
-    """
-    await stream.send_eof()
-    total = 0
-    while total < 1024 * 1024:
-        try:
-            total += len(await stream.receive(CHUNK))
-        except anyio.EndOfStream:
-            return

@@ -122,20 +122,20 @@ def run_until_signal(
     """
     import anyio
 
-    from rafty_transports.threads import loop_caller
+    from rafty_transports.threads import loop_caller, loop_clock
 
     ending = Ending(what)
 
-    def end(scope: anyio.CancelScope) -> None:
+    def end(scope: anyio.CancelScope, clock: Callable[[], float]) -> None:
         if gently is None or gently.scope is None:
             scope.cancel()
         else:
             gently.scope.cancel()
-            scope.deadline = anyio.current_time() + gently.seconds
+            scope.deadline = clock() + gently.seconds
 
     async def until_signal() -> int:
         with anyio.CancelScope() as scope:
-            ending.call(partial(loop_caller(), partial(end, scope)))
+            ending.call(partial(loop_caller(), partial(end, scope, loop_clock())))
             return await main()
         return 1  # not seen: a signal came
 

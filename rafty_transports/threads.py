@@ -33,6 +33,17 @@ def loop_caller() -> Callable[[Callable[[], None]], None]:
     return call_in_loop
 
 
+def loop_clock() -> Callable[[], float]:
+    """The clock of the event loop of whoever calls this, for functions that `loop_caller` has called: they are in no
+    task, and `anyio.current_time` knows its event loop by the task alone."""
+    try:
+        return asyncio.get_running_loop().time
+    except RuntimeError:
+        import trio
+
+        return trio.current_time
+
+
 async def run_in_daemon(function: Callable[..., T], *arguments: Any, ended: Callable[[], None] | None = None) -> T:
     """Call this in a daemon thread of its own; return what it returns, raise what it raises.
 

@@ -160,10 +160,18 @@ class Reference:
                 more = f"{expected!r:.100} ({here} {application.origin}; commands at once: {len(indexes)}. {EXPLAINED})"
                 raise InvariantViolation("I5", f"the state machine is not deterministic: {text}{more}")
 
+    def check_end(self, index: int, applications: Sequence[Application | None]) -> None:
+        """At the end of a run, whatever its index is: these states are the reference's."""
+        for application in (self._application, *applications):
+            if application is not None and application.can_snapshot:
+                self._compare(index, application)
+
     def check_state(self, index: int, application: Application) -> None:
         """The state on this node is that of every other one that was at this index."""
-        if index == 0 or not application.can_snapshot or index % COMPARED_EVERY:
-            return
+        if index > 0 and index % COMPARED_EVERY == 0 and application.can_snapshot:
+            self._compare(index, application)
+
+    def _compare(self, index: int, application: Application) -> None:
         image = application.image()
         other, known = self._images.setdefault(index, (application.where, image))
         if image != known:

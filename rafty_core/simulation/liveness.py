@@ -1,6 +1,9 @@
 """What must come to pass once nothing goes wrong any more (invariants I24, I25, I26).
 
 Law: *a bare majority that works is enough*: for a leader, for writes and reads, and to end what was begun.
+
+When all of it agrees, and is quiet, every node loses its power and starts again: what was committed is still there, and
+the machines come to the same state once more.
 """
 
 from dataclasses import asdict
@@ -8,13 +11,13 @@ from dataclasses import asdict
 from rafty_core import Configuration
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.invariants import InvariantViolation, state_of
-from rafty_core.membership import PATIENCE
 from rafty_core.roles import Leader
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.newcomers import Newcomers
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
+from rafty_core.waiting import PATIENCE
 
 SLOWEST = 1.25
 """Simulated clocks and deadlines differ by at most this factor."""
@@ -22,12 +25,15 @@ SLOWEST = 1.25
 SETTLING = 3.0
 """What the disks and machines are slow at when the faults stop is done by then, in seconds."""
 
+BLACKOUT = 0.3
+"""Seconds within which nodes that have all lost their power start again."""
+
 GIVING_UP = 60.0
 """Seconds after which a change of membership is done, or given up."""
 
 
 class Liveness:
-    """The second phase of a run: `core` is what must work."""
+    """The second phase of a run, and the third: `core` is what must work."""
 
     def __init__(self, cluster: Cluster, nemesis: Nemesis) -> None:
         self.cluster = cluster
@@ -52,6 +58,9 @@ class Liveness:
         self._expect_answers()
         self._expect_agreement()
         self._expect_quiet()
+        if self._restart_all():
+            self._expect_leader()
+            self._expect_agreement()
         self.cluster.callers.check()
 
     # --------------------------------------------------------------------- core
@@ -226,8 +235,10 @@ class Liveness:
         first = max(raft.status().first_index for raft in rafts)
         logs = [raft.entries(first, raft.status().last_index) for raft in rafts]
         self._expect(all(log == logs[0] for log in logs), "I3", "logs of equal length and term differ")
-        last, states = self.cluster.invariants.ghost.last, [node.machine for node in self.core]
-        self._expect(all(state == self.cluster.replay.states[last] for state in states), "I5", "the states differ")
+        replay, last = self.cluster.replay, self.cluster.invariants.ghost.last
+        self._expect(all(node.machine == replay.states[last] for node in self.core), "I5", "the states differ")
+        if replay.reference is not None:
+            replay.reference.check_end(last, [node.application for node in self.core])
 
     def _expect_quiet(self) -> None:
         """I26: nothing but heartbeats and their answers. I25: no other leader for a while; whoever is
@@ -253,6 +264,31 @@ class Liveness:
         pictures = [node.raft.status() for node in self.core if node.raft is not None]
         left = [(p.pending_proposals, p.pending_reads, p.fetching_snapshot, p.transferring_to) for p in pictures]
         self._expect(set(left) == {(0, 0, 0, None)}, "I24", f"something is pending in quiescence: {left}")
+
+    # -------------------------------------------------------------------- restart
+
+    def _restart_all(self) -> bool:
+        """Every node loses its power and starts again, soon, with all that was durable (I20). Returns whether the core
+        is still a majority: a disk may turn out to be damaged (I21)."""
+        configuration, live = self.cluster.invariants.ghost.configurations[-1][1], self.cluster.live
+        durable = {node.id: node.raft.status().durable_index for node in live if node.raft is not None}
+        for node in live:
+            node.crash()
+        for node in live:
+            self.world.after(self.world.random.uniform(0, BLACKOUT), node.start)
+        self.world.run_until(self.world.time + BLACKOUT)
+        for node in live:
+            last = node.raft.status().last_index if node.raft is not None else durable[node.id]
+            self._expect(last >= durable[node.id], "I20", f"{node.id} had {durable[node.id]}, and has {last}")
+        members = {(member.id, member.incarnation) for member in configuration.members}
+        late = [node for node in live if node not in self.core and (node.id, node.incarnation) in members]
+        self.core += [node for node in late if self._is_reached(node)]  # who was down when it was chosen may lead now
+        self.core = [node for node in self.core if node.raft is not None]
+        return is_quorum(configuration, [node.id for node in self.core])
+
+    def _is_reached(self, node: SimulatedNode) -> bool:
+        blocked = self.cluster.network.blocked
+        return not any(way in blocked for other in self.core for way in ((node.id, other.id), (other.id, node.id)))
 
 
 def _picture(node: SimulatedNode) -> str:

@@ -53,14 +53,14 @@ class Newcomers:
         taken = {member.id for member in now.members}
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
-        standing = cluster.parts.storage is Disk  # another storage may get on, however slow it is
-        if fates is FATES[0] and (state_of(leader.raft).log.base_index > 0 or not standing):
-            return  # whoever is to install a snapshot is waited for, though its disk stands still
+        if fates is FATES[0] and cluster.parts.storage is not Disk:
+            return  # another storage may get on, however slow it is
         changes = []
         for name, fate in zip(free, fates, strict=False):
             node = cluster.join(name)
             self.nodes.append(node)
             node.gone = not fate
+            node.disk.calm()
             for delay, seconds in fate:
                 self.world.after(delay, self._with_disk(node, seconds))
             changes.append(Change("add_voter", Member(name, f"{name}:new", node.incarnation)))
@@ -79,7 +79,7 @@ class Newcomers:
         members = self.cluster.invariants.ghost.configurations[-1][1].members
         known = {(member.id, member.incarnation) for member in members}
         for node in self.nodes:
-            node.disk.slowness = 0.1
+            node.slowness = node.disk.slowness = 0.1
             if (node.id, node.incarnation) not in known:
                 node.shut_down(node.boot)
         return [node for node in self.nodes if (node.id, node.incarnation) in known and node.raft is not None]

@@ -1,4 +1,4 @@
-"""One run from start to end: safety under all faults, then liveness when they have stopped.
+"""One run from start to end: safety under all faults, liveness when they have stopped, and everything restarted.
 
 Law: *a run that fails says what it was, what broke, and what happened just before.*
 """

@@ -20,10 +20,11 @@ def check_peer(peer: Identity, own: Identity, met: Peers) -> bool:
     if peer.cluster_id != own.cluster_id:
         raise Refused(
             f"{peer.node_id} belongs to cluster {_in_words(peer)}, this node to {_in_words(own)}; "
-            "start one of them with the other's configuration"
+            "start one of them with the other's configuration",
+            "cluster",
         )
     if not 1 <= peer.boot <= LARGEST:
-        raise Refused(f"{peer.node_id} names itself boot {peer.boot}, which no node can be in")
+        raise Refused(f"{peer.node_id} names itself boot {peer.boot}, which no node can be in", "incarnation")
     if peer.node_id == own.node_id:
         known = {own.incarnation: own.boot}
     else:
@@ -34,13 +35,15 @@ def check_peer(peer: Identity, own: Identity, met: Peers) -> bool:
         if others:
             raise Refused(
                 f"{peer.node_id} has incarnation {peer.incarnation}, but was met as {others[-1]}: its data directory "
-                "is another one; give it back the old one, or remove the member and add it again"
+                "is another one; give it back the old one, or remove the member and add it again",
+                "incarnation",
             )
         return True
     if peer.boot < boot:
         raise Refused(
             f"{peer.node_id} is in boot {peer.boot}, but was met in boot {boot}: its data directory is an older copy, "
-            "or two processes run under one name; end the other, or remove the member and add it again"
+            "or two processes run under one name; end the other, or remove the member and add it again",
+            "incarnation",
         )
     return peer.boot > boot
 

@@ -70,10 +70,11 @@ class Cluster(LocalCluster):
         directory: Path,
         *,
         backends: tuple[str, ...] = ("asyncio",),
+        schemes: tuple[str, ...] = ("",),
         options: tuple[str, ...] = (),
         idle: bool = False,
     ) -> None:
-        super().__init__(size, directory, backends=backends, options=options, parent=os.getpid())
+        super().__init__(size, directory, backends=backends, schemes=schemes, options=options, parent=os.getpid())
         self._idle = idle
 
     def __enter__(self) -> "Cluster":

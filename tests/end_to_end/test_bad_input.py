@@ -86,7 +86,7 @@ def made(path: Path, node_id: str = "n1", cluster: str = "rafty", voters: Sequen
         (["demo", "--nodes", "1"], ["3, 5 or 7"]),
         (["add", "--nodes", "127.0.0.1:1", "n 2", "127.0.0.1:2"], ["a node id has printable ASCII characters only"]),
         (["add", "--nodes", "127.0.0.1:1", "n2", "127.0.0.1"], ["'127.0.0.1' is no address"]),
-        (["add", "--nodes", "127.0.0.1:1", "n2"], ["HOST:PORT", "rafty add --help"]),
+        (["add", "--nodes", "127.0.0.1:1", "n2"], ["ADDRESS", "rafty add --help"]),
         (["remove", "--nodes", "127.0.0.1:1"], ["required: ID"]),
         (["remove", "--nodes", "127.0.0.1:1", "n2", "--based-on", "0"], ["'0' is no log index"]),
         (["recover"], ["required: --data"]),

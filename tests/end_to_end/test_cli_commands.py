@@ -85,11 +85,23 @@ def test_commands_against_a_cluster(tmp_path: Path, backend: str) -> None:
         done = rafty("status", "--nodes", nodes)
         assert done.returncode == 0
         head, *rows = done.stdout.decode().splitlines()
-        assert head.split() == ["node", "clients", "at", "role", "term", "leader", "commit", "applied", "lag", "keys"]
+        assert head.split() == [
+            "node",
+            "clients",
+            "at",
+            "role",
+            "term",
+            "leader",
+            "commit",
+            "applied",
+            "lag",
+            "keys",
+            "refused",
+        ]
         assert [row.split()[0] for row in rows] == ["n1", "n2", "n3"]
         assert [row.split()[2] for row in rows].count("leader") == 1
         assert {row.split()[4] for row in rows} == {leader.id}
-        assert {tuple(row.split()[7:]) for row in rows} == {("0", "1")}
+        assert {tuple(row.split()[7:9]) for row in rows} == {("0", "1")}
 
         leader.kill()
         done = rafty("status", "--nodes", nodes)
@@ -183,7 +195,7 @@ def test_output_that_nobody_reads(command: tuple[str, ...]) -> None:
 
 
 COMMANDS = ["serve", "status", "get", "put", "del", "demo", "members", "add", "remove", "replace", "promote", "demote"]
-COMMANDS += ["address", "transfer", "snapshot", "backup", "restore", "recover"]
+COMMANDS += ["address", "transfer", "snapshot", "backup", "restore", "recover", "certs"]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTIONS = ("## Run a cluster", "### Members come and go", "### Snapshots, backup, and the loss of a majority")
+SECTIONS = (
+    "## Run a cluster",
+    "### Encryption, and who may do what",
+    "### Members come and go",
+    "### Snapshots, backup, and the loss of a majority",
+)
 PATIENCE = 20.0
 
 
@@ -98,6 +103,7 @@ def test_the_commands_of_the_readme_run_as_they_stand(shell: Shell, tmp_path: Pa
     said = {line: shell.run_until_it_succeeds(line) for line in script.splitlines()}
     texts = "".join(said.values())
     assert "hello" in texts
+    assert "hello, encrypted" in said[next(line for line in said if line.startswith("rafty get $T"))]
     assert "n4 leads" in texts
     assert "is node r1 of the new cluster" in texts
     assert "given up for lost" in texts

@@ -14,6 +14,7 @@ import pytest
 
 from rafty_core import Config, Configuration
 from rafty_transports import resp
+from rafty_transports.administration import Administration
 from rafty_transports.kv import KeyValueMachine
 from rafty_transports.memory import MemoryNetwork
 from rafty_transports.node import Node
@@ -29,8 +30,11 @@ CONFIG = Config(id="any", election_timeout=0.3, heartbeat_interval=0.03)
 
 
 @contextlib.asynccontextmanager
-async def cluster(password: str | None = None) -> AsyncIterator[list[RespServer]]:
-    """Three nodes over an in-memory network, each with a service of its own; the leader's comes first."""
+async def cluster(**options: Any) -> AsyncIterator[list[RespServer]]:
+    """Three nodes over an in-memory network, each with a service of its own; the leader's comes first.
+
+    `options` are those of `RespServer`.
+    """
     network = MemoryNetwork()
     async with contextlib.AsyncExitStack() as stack:
         servers = []
@@ -38,7 +42,8 @@ async def cluster(password: str | None = None) -> AsyncIterator[list[RespServer]
             machine = KeyValueMachine()
             store = MemoryStore(node_id, Configuration.of(*IDS))
             node = await stack.enter_async_context(Node(store, network.transport(node_id), machine, config=CONFIG))
-            server = RespServer(node, "127.0.0.1:0", machine=machine, password=password)
+            administration = Administration(node, store.snapshots)
+            server = RespServer(node, "127.0.0.1:0", machine=machine, administration=administration, **options)
             servers.append(await stack.enter_async_context(server))
         with anyio.fail_after(10):
             while not all(_status(server).leader for server in servers):
@@ -150,6 +155,89 @@ async def test_password_is_asked_of_the_library_of_python() -> None:
 
     async with cluster(password="secret") as servers:
         await anyio.to_thread.run_sync(use, servers[0].port)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_user_admin_of_the_library_of_python(protocol: int) -> None:
+    def use(port: int) -> None:
+        options = {"port": port, "protocol": protocol, "socket_timeout": 10, "retry": None}
+        with redis.Redis(username="default", password="secret", **options) as client:
+            assert client.set("a", 1) is True
+            assert client.info()["refused.clients.no_permission"] == 0
+            for command in ("RAFTY SNAPSHOT", "RAFTY BACKUP", "RAFTY TRANSFER", "RAFTY MEMBER REMOVE n3"):
+                with pytest.raises(redis.exceptions.NoPermissionError, match="AUTH admin <password>"):
+                    client.execute_command(*command.split())
+            assert client.info()["refused.clients.no_permission"] == 4
+        with redis.Redis(username="admin", password="master", **options) as client:
+            assert b"index:" in client.execute_command("RAFTY", "SNAPSHOT")
+            assert client.get("a") == b"1"
+        wrong = redis.Redis(username="admin", password="secret", **options)
+        with wrong as client, pytest.raises(redis.AuthenticationError):
+            client.ping()
+
+    async with cluster(password="secret", admin_password="master") as servers:
+        await anyio.to_thread.run_sync(use, servers[0].port)
+
+
+@pytest.mark.anyio
+async def test_redis_cli_and_redis_benchmark_with_a_password_and_as_administrator() -> None:
+    cli, benchmark = tool("redis-cli"), tool("redis-benchmark")
+    async with cluster(password="secret", admin_password="master") as servers:
+        port = str(servers[0].port)
+        assert await run(cli, "-p", port, "SET", "a", "1") == "NOAUTH Authentication required.\n\n"
+        secret = (cli, "-p", port, "--no-auth-warning", "-a", "secret")
+        admin = (cli, "-p", port, "--no-auth-warning", "--user", "admin", "--pass", "master")
+        assert await run(*secret, "SET", "a", "1") == "OK\n"
+        assert (await run(*secret, "RAFTY", "SNAPSHOT")).startswith("NOPERM this user has no permissions")
+        assert "index:" in await run(*admin, "RAFTY", "SNAPSHOT")
+        assert await run(*admin, "-3", "GET", "a") == "1\n"
+        options = ("-n", "500", "-c", "5", "-P", "16", "-q", "-t", "set,get")
+        for who in (("-a", "secret"), ("--user", "admin", "-a", "master")):
+            printed = await run(benchmark, "-p", port, *who, *options)
+            assert "SET: " in printed
+            assert "GET: " in printed
+            assert "rror" not in printed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("clients", [False, True], ids=["server", "mutual"])
+async def test_clients_of_redis_over_tls(tmp_path: Path, clients: bool) -> None:
+    cli, benchmark = tool("redis-cli"), tool("redis-benchmark")
+    certificates = pytest.importorskip("tests.transports.client_certificates", reason="cryptography is not installed")
+    authority = certificates.Authority(tmp_path)
+    certificate, key = map(str, authority.sign("client"))
+
+    def use(port: int) -> None:
+        options = {"ssl_certfile": certificate, "ssl_keyfile": key} if clients else {}
+        for protocol in (2, 3):
+            with redis.Redis(
+                port=port, protocol=protocol, socket_timeout=10, password="secret", ssl=True,
+                ssl_ca_certs=str(authority.certificate), **options,
+            ) as client:  # fmt: skip
+                assert client.set("a", bytes(500_000)) is True
+                pipeline = client.pipeline(transaction=False)
+                for _ in range(20):
+                    pipeline.get("a")
+                assert pipeline.execute() == [bytes(500_000)] * 20
+
+    context = authority.server_context("localhost", "127.0.0.1", clients=clients)
+    async with cluster(password="secret", tls=context) as servers:
+        port = str(servers[0].port)
+        await anyio.to_thread.run_sync(use, servers[0].port)
+        tls = (
+            "--tls",
+            "--cacert",
+            str(authority.certificate),
+            *(("--cert", certificate, "--key", key) if clients else ()),
+        )
+        who = ("-a", "secret", *tls)
+        assert await run(cli, "-p", port, "--no-auth-warning", *who, "SET", "b", "2") == "OK\n"
+        assert await run(cli, "-p", port, "--no-auth-warning", *who, "-3", "GET", "b") == "2\n"
+        printed = await run(benchmark, "-p", port, *who, "-n", "500", "-c", "5", "-P", "16", "-q", "-t", "set,get")
+        assert "SET: " in printed
+        assert "rror" not in printed
+        assert await run(cli, "-p", port, "-a", "secret", "GET", "b") != "2\n"
 
 
 @pytest.mark.anyio

@@ -38,7 +38,7 @@ PATIENT = Limits(handshake=5.0, keep_alive=0.05, idle=30.0, backoff_first=0.01, 
 async def test_a_connection_that_never_says_hello_is_closed() -> None:
     async with node("n1", {}, IMPATIENT) as one, await connect(one.address) as mute:
         await closed_by_peer(mute, SOON)
-        await until(lambda: one._connections == 0, SOON)
+        await until(lambda: one.connections == 0, SOON)
 
 
 async def test_an_accepted_connection_that_falls_silent_is_closed() -> None:
@@ -80,6 +80,6 @@ async def test_a_peer_that_comes_again_replaces_its_older_connection() -> None:
         older = await connect_as(two.address, identity("n1", boot=1), "n2")
         newer = await connect_as(two.address, identity("n1", boot=2), "n2")
         await closed_by_peer(older, SOON)
-        await until(lambda: two._connections == 1, SOON)
+        await until(lambda: two.connections == 1, SOON)
         await older.aclose()
         await newer.aclose()

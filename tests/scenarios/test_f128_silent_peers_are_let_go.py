@@ -34,7 +34,7 @@ async def test_guests_of_each_other_fall_silent() -> None:
             assert rounds(await messages_of(receiver, 1)) == [1]
         assert one.peers()["n2"].guest
         assert two.peers()["n1"].guest
-        await until(lambda: not one.peers() and not two.peers() and not one._connections and not two._connections, 4.0)
+        await until(lambda: not one.peers() and not two.peers() and not one.connections and not two.connections, 4.0)
         await anyio.sleep(0.3)
         assert one.peers() == two.peers() == {}
 

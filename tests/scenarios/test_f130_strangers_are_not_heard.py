@@ -85,7 +85,7 @@ async def test_a_vote_in_the_name_of_another_closes_the_connection() -> None:
         async with node("n2", {"n1": NOWHERE, "n3": NOWHERE}) as two:
             async with await connect_as(two.address, identity("n1"), "n2") as stream:
                 await stream.send(encode(forged)[0])
-                await until(lambda two=two: two.bad_frames == 1, 3.0)  # type: ignore[misc]
+                await until(lambda two=two: two.refusals["frame"] == 1, 3.0)  # type: ignore[misc]
                 await closed_by_peer(stream)
             assert [type(item).__name__ for item in two._inbox._items].count("RequestVoteResponse") == 0
 

@@ -68,6 +68,6 @@ async def test_a_malformed_frame_costs_its_connection_alone() -> None:
         async with await connect_as(two.address, identity("n3"), "n2") as stream:
             await stream.send(struct.pack(">I", len(frame)) + frame)
             await closed_by_peer(stream)
-        await until(lambda: two.bad_frames == 1)
+        await until(lambda: two.refusals["frame"] == 1)
         one.send(heartbeat("n1", "n2", 5))
         assert rounds(await messages_of(two, 1)) == [5]

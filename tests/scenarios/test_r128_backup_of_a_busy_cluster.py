@@ -12,6 +12,7 @@ from rafty_transports.administration import Administration
 from rafty_transports.conversation import Conversation
 from rafty_transports.memory import MemoryNetwork
 from rafty_transports.node import Node
+from rafty_transports.passwords import Passwords
 from rafty_transports.storage.memory import MemoryStore
 from tests.transports.nodes import QUICK, Recorder
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_r128_what_is_read_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore("n1", Configuration.of("n1"))
-    client, other = (Conversation(number, None, str) for number in (1, 2))
+    client, other = (Conversation(number, Passwords(), str) for number in (1, 2))
     async with Node(store, MemoryNetwork().transport("n1"), Recorder(), config=QUICK) as node:
         administration = Administration(node, store.snapshots)
 

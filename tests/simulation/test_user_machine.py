@@ -14,6 +14,7 @@ import pytest
 from rafty_core import Sessions
 from rafty_core.simulation import Faults, Options, Simulation, SimulationFailure
 from rafty_core.simulation.faults import AT_POINTS, STRIKES, SWITCHES
+from rafty_core.simulation.liveness import Liveness
 from rafty_core.simulation.nemesis import Nemesis
 
 
@@ -79,6 +80,13 @@ class Mute(Counter):
         return []
 
 
+class OfItsDay(Counter):
+    step = 1
+
+    def add(self, number: int) -> bytes:
+        return super().add(self.step * number)
+
+
 class WithoutSnapshots:
     """A log of what was applied; it cannot be written down."""
 
@@ -128,6 +136,26 @@ def test_bad_machine_gives_itself_away(machine: Callable[[], Any], number: str, 
     failure = first_failure(machine)
     assert failure.number == number
     assert re.search(text, failure.text)
+
+
+def test_machine_that_is_another_one_on_the_next_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all has gone well, all nodes start again, and must come to what they had."""
+    restart_all = Liveness._restart_all
+
+    def next_day(self: Liveness) -> bool:
+        monkeypatch.setattr(OfItsDay, "step", 2)
+        return restart_all(self)
+
+    monkeypatch.setattr(Liveness, "_restart_all", next_day)
+    found = set()
+    for seed in range(6):
+        monkeypatch.setattr(OfItsDay, "step", 1)
+        simulation = Simulation(machine=OfItsDay, command=draw, seed=seed, seconds=3, faults=Faults.none())
+        try:
+            simulation.run()
+        except SimulationFailure as failure:
+            found.add((simulation.options.machine, failure.number))
+    assert found == {("from nothing", "I5"), ("from the snapshot", "I5")}
 
 
 def test_check_that_is_false_or_raises() -> None:

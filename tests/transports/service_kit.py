@@ -71,6 +71,11 @@ def serving(node: OneReplica, listen: str = "127.0.0.1:0", **options: Any) -> Re
     return RespServer(node, listen, machine=node.machine, **options)
 
 
+def counted(server: RespServer) -> dict[str, int]:
+    """What was refused, by reason; without what never was."""
+    return {reason: count for reason, count in server.refusals if count}
+
+
 class Client:
     """A connection that compares what comes with what is expected, byte for byte."""
 

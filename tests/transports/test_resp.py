@@ -50,6 +50,33 @@ def test_pipeline_in_one_chunk() -> None:
     assert parse(encode(b"PING") * 3 + b"PING\r\n" + encode(b"GET", b"a")) == [[b"PING"]] * 4 + [[b"GET", b"a"]]
 
 
+def test_parser_tells_whether_a_request_has_begun_and_what_is_kept_for_it() -> None:
+    data = encode(b"SET", b"key", b"value of a key") + b"ECHO x\r\n"
+    ends = (len(encode(b"SET", b"key", b"value of a key")), len(data))
+    parser = RequestParser()
+    for position in range(len(data)):
+        list(parser.feed(data[position : position + 1]))
+        assert parser.unfinished == (position + 1 not in ends)
+        assert (parser.kept == 0) == (position + 1 in ends or position + 1 == len(b"*3\r\n"))
+    list(parser.feed(b" \r\n  \r\n*0\r\n"))
+    assert (parser.unfinished, parser.kept) == (False, 0)
+
+
+def test_what_is_kept_counts_arguments_as_the_objects_that_they_are() -> None:
+    parser = RequestParser()
+    tracemalloc.start()
+    try:
+        list(parser.feed(b"*60000\r\n" + b"$2\r\nab\r\n" * 50_000))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < parser.kept / held < 2
+
+
+def test_beginning_of_tls_is_refused_by_name() -> None:
+    assert refusal(b"\x16\x03\x01\x02\x00\x01") == "Protocol error: TLS is spoken, and this port speaks plain text"
+
+
 @pytest.mark.parametrize("limits", [SMALL, RequestLimits()], ids=["small", "large"])
 def test_every_cut_of_a_pipeline_gives_the_same_requests(limits: RequestLimits) -> None:
     data = (

@@ -275,8 +275,8 @@ async def test_identify_says_who_is_at_an_address_and_leaves_nothing_behind() ->
         who = await one.identify("n4", four.address)
         assert (who.node_id, who.incarnation, who.address) == ("n4", "fresh", four.address)
         assert one.peers() == four.peers() == {}
-        await until(lambda: four._connections == 0)
-        assert four.strangers_refused == 0
+        await until(lambda: four.connections == 0)
+        assert four.refusals.total == 0
         assert await one.identify("n1", NOWHERE) == one.identity
 
 
@@ -284,7 +284,7 @@ async def test_identify_does_not_disturb_a_connection_that_is_there() -> None:
     async with two_nodes() as (one, two):
         before = two._peers["n1"].accepted
         assert (await one.identify("n2", two.address)).node_id == "n2"
-        await until(lambda: two._connections == 1)
+        await until(lambda: two.connections == 1)
         assert two._peers["n1"].accepted is before
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from rafty_core import outcomes
 from rafty_core.outcomes import ProposalError
+from rafty_transports.service_clients import REASONS
 from tests.transports.service_kit import OneReplica, connected, encode, serving, until
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +194,8 @@ async def test_status_shows_the_node_and_the_store() -> None:
         await client.ask(b"SET a 1\r\n", b"+OK\r\n")
         status = await client.bulk(b"rafty status\r\n")
         shown = dict(line.split(":", 1) for line in status.split())
+        refused = [name for name in shown if name.startswith("refused.clients.")]
+        assert [shown.pop(name) for name in refused] == ["0"] * len(REASONS)
         assert shown == {
             "id": "n1", "role": "leader", "term": "3", "vote": "none", "leader": "n1", "commit_index": "5",
             "applied_index": "4", "durable_index": "5", "first_index": "1", "last_index": "6", "snapshot_index": "0",

@@ -13,6 +13,7 @@ import pytest
 
 from rafty_transports import kv, resp
 from rafty_transports.service import ServiceError
+from rafty_transports.service_clients import ClientLimits
 from tests.transports.service_kit import OneReplica, connected, encode, serving, until
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ async def test_key_and_value_too_large_are_refused_and_nothing_is_proposed() -> 
 
 
 async def test_one_client_too_many_is_refused_and_a_place_that_is_left_is_given_again() -> None:
-    async with serving(OneReplica(), connections=2) as server:
+    async with serving(OneReplica(), limits=ClientLimits(connections=2)) as server:
         async with connected(server) as first, connected(server) as second:
             await first.ask(b"PING\r\n", b"+PONG\r\n")
             await second.ask(b"PING\r\n", b"+PONG\r\n")
@@ -71,7 +72,7 @@ async def test_flood_that_takes_the_last_file_descriptor_ends_nobody(caplog: pyt
 
 
 async def test_client_that_does_not_read_is_hung_up_on() -> None:
-    async with serving(OneReplica(), send_timeout=0.2) as server, connected(server) as client:
+    async with serving(OneReplica(), limits=ClientLimits(send_timeout=0.2)) as server, connected(server) as client:
         await client.ask(encode(b"SET", b"a", bytes(kv.VALUE_LIMIT)), b"+OK\r\n")
         await client.stream.send(encode(b"GET", b"a") * 100)
         await until(lambda: server.connected == 0)

@@ -194,7 +194,7 @@ async def test_a_namesake_is_refused(caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(Refused, match="two nodes have one name"):
             await dial(stream, identity("n2"), "n2", admission())
         await stream.aclose()
-        await until(lambda: theirs.strangers_refused == 1)
+        await until(lambda: theirs.refusals.total == 1)
     assert any("two nodes have one name" in record.getMessage() for record in caplog.records)
 
 
@@ -227,7 +227,7 @@ async def test_what_is_no_handshake_is_refused_with_a_reason(said: bytes, words:
         async with await connect(one.address) as stream:
             await stream.send(said)
             assert words in await closed_by_peer(stream)
-        await until(lambda: one.strangers_refused == 1)
+        await until(lambda: one.refusals.total == 1)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ async def test_a_wrong_frame_closes_its_connection_alone() -> None:
         async with await connect_as(two.address, identity("n3"), "n2") as stream:
             await stream.send(encode(heartbeat("n3", "n2", 9))[0] + b"\x00\x00\x00\x20" + bytes(32))
             await closed_by_peer(stream)
-        await until(lambda: two.bad_frames == 1)
+        await until(lambda: two.refusals["frame"] == 1)
         one.send(heartbeat("n1", "n2", 2))
         assert sorted(rounds(await messages_of(two, 2))) == [2, 9]
 
@@ -267,15 +267,16 @@ async def test_an_announced_length_of_4_gib_closes_the_connection() -> None:
     async with node("n2", {"n1": NOWHERE}) as two, await connect_as(two.address, identity("n1"), "n2") as stream:
         await stream.send(struct.pack(">IIBB", 2**32 - 1, 0, VERSION, 5))
         await closed_by_peer(stream)
-        await until(lambda: two.bad_frames == 1)
+        await until(lambda: two.refusals["frame"] == 1)
 
 
-async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
+async def test_a_connection_beyond_the_limit_closes_the_oldest_that_has_not_agreed() -> None:
     limits = Limits(handshake=5.0, handshakes=3)
     async with node("n1", {}, limits) as one:
         streams = [await connect(one.address) for _ in range(4)]
-        await closed_by_peer(streams[3], 3.0)
-        assert one.strangers_refused == 1
+        await closed_by_peer(streams[0], 3.0)
+        await until(lambda: one.refusals["half_open"] == one.refusals.total == 1)
+        assert one.half_open == 3
         for stream in streams:
             await stream.aclose()
 
@@ -420,7 +421,7 @@ async def test_leaving_is_quick_in_the_middle_of_handshakes() -> None:
         await one.__aenter__()
         async with await connect(one.address) as mute, await connect(one.address) as stutter:
             await stutter.send(b"rft")
-            await until(lambda: one._handshakes == 2)
+            await until(lambda: one.half_open == 2)
             with quickly():
                 await one.__aexit__(None, None, None)
             await closed_by_peer(mute)

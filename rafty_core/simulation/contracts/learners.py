@@ -96,8 +96,15 @@ class LearnerContracts:
                 raise InvariantViolation("I14", f"{state.id}: {text} (F67)")
 
     def check_given_up(self, before: Before, state: State, leader: Leader, was: Configuration) -> None:
-        """A change is given up only if a learner is silent, or stuck, or too slow, or without a snapshot."""
+        """A change is given up only if a learner is silent, or stuck, or too slow, or without a snapshot.
+
+        Snapshots alone are tried before the leader has committed an entry of its term: that may be a reason at once.
+        """
         patience = PATIENCE * state.config.election_timeout - 1e-6
+        names = newcomers(was, was.goal) if was.goal is not None else []
+        attempts = [leader.progress[name].failed_snapshots for name in names if name in leader.progress]
+        if max(attempts, default=0) >= MOST_SNAPSHOTS:
+            return
         if self._configuration is not was:
             raise InvariantViolation("I25", f"{state.id} gives up {was} at once")
         for name, watched in self._watched.items():
@@ -105,7 +112,6 @@ class LearnerContracts:
             silent = before.now - max(self._account.contacts.get(name, 0.0), watched.since) >= patience
             moves = progress is not None and (progress.match > watched.match or progress.state == SNAPSHOT)
             stuck = before.now - watched.moved >= patience and not moves
-            failed = progress is not None and progress.failed_snapshots >= MOST_SNAPSHOTS
-            if silent or stuck or failed or watched.round >= MOST_ROUNDS:
+            if silent or stuck or watched.round >= MOST_ROUNDS:
                 return
         raise InvariantViolation("I25", f"{state.id} gives up {was} without a reason: {self._watched}")

@@ -26,6 +26,9 @@ from rafty_core.roles import Follower, Leader
 from rafty_core.simulation.contracts.before import NEWS, SLACK, Before
 from rafty_core.state import State
 
+PATIENCE = 10
+"""Election timeouts that a write may take before the leader hears of it."""
+
 ABOUT = (InstallSnapshot, InstallSnapshotResponse, SnapshotReceived, SnapshotFailed, SnapshotTaken, HeartbeatResponse)
 
 
@@ -161,11 +164,20 @@ class SnapshotContracts:
             self._check_acknowledged(state, offer.sender, index, output)
         elif self._fetching is None or self._fetching.peer != offer.sender:
             require("I25", output.fetch is not None, f"{self.id} does not fetch what it needs: {offer!r}")
+        self._check_standing(before, state, offer, output)
         if output.fetch is not None:
             snapshot = output.fetch.snapshot
             got = (output.fetch.peer, snapshot.index, snapshot.term, snapshot.configuration)
             right = got == (offer.sender, index, offer.last_included_term, offer.configuration)
             require("I3", right, f"{self.id} fetches {output.fetch!r}, and was offered {offer!r}")
+
+    def _check_standing(self, before: Before, state: State, offer: InstallSnapshot, output: Output) -> None:
+        """R171: a disk that has stood still for too long is told of, if what is offered is not on it; and no other."""
+        durable = offer.last_included_index <= min(state.writes.index, state.log.commit)
+        stands = before.now >= state.writes.oldest_cut + PATIENCE * state.config.election_timeout
+        owed = [offer.sender] if stands and not durable else []
+        told = [m.to for m in output.messages if isinstance(m, InstallSnapshotResponse)]
+        require("I25", told == owed, f"{self.id} tells {told} that {offer!r} is not installed, not {owed} (R171)")
 
     def _check_acknowledged(self, state: State, leader: str, index: int, output: Output) -> None:
         """What is here and durable is acknowledged in the same step (fault F85)."""
