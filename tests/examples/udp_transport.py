@@ -11,6 +11,7 @@ frame has its incarnation and boot (fault F116); a peer that is away, or slow, g
 import hashlib
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Self
 
 import anyio
@@ -30,9 +31,9 @@ class UdpTransport:
         self.dropped = 0
         self._digest = hashlib.sha256(cluster.encode()).digest()[:8]
         self._unreachable: set[str] = set()
-        self._socket = socket.socket(type=socket.SOCK_DGRAM)
 
     async def __aenter__(self) -> Self:
+        self._socket = socket.socket(type=socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(self.nodes[self.node_id])
         return self
@@ -47,42 +48,35 @@ class UdpTransport:
             frame = self._digest + b"".join(encode(message))[4:]
             if len(frame) > LARGEST or message.sender != self.node_id:
                 raise EncodeError("this is not sent")
-            self._socket.sendto(frame, self.nodes[message.to])
+            if message.to not in self.nodes and len(self._unreachable) < 1000:
+                self._unreachable.add(message.to)
+            to = message.to if message.to in self.nodes else self.node_id  # what is not to it wakes who waits
+            self._socket.sendto(frame, self.nodes[to])
         except (EncodeError, OSError):
             self.dropped += 1
-        except KeyError:
-            self.dropped += 1
-            self._unreachable = {*list(self._unreachable)[:1000], message.to}
-            self._socket.sendto(b"", self.nodes[self.node_id])  # wakes who waits
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> list[Travelling | PeerUnreachable]:
-        while True:
-            items: list[Travelling | PeerUnreachable] = [PeerUnreachable(peer) for peer in self._unreachable]
-            self._unreachable.clear()
-            try:
-                while len(items) < 100:
-                    frame, source = self._socket.recvfrom(65535)
-                    items += self._messages(frame, source)
-            except BlockingIOError:
-                pass
-            except OSError:  # it was closed
-                raise StopAsyncIteration from None
-            if items:
-                return items
-            try:
+        try:
+            while not (items := self._received()):
                 await anyio.wait_readable(self._socket)
-            except anyio.ClosedResourceError:
-                raise StopAsyncIteration from None
+        except (OSError, anyio.ClosedResourceError):
+            raise StopAsyncIteration from None
+        return items
+
+    def _received(self) -> list[Travelling | PeerUnreachable]:
+        items: list[Travelling | PeerUnreachable] = [PeerUnreachable(peer) for peer in self._unreachable]
+        self._unreachable.clear()
+        with suppress(BlockingIOError):
+            while len(items) < 100:
+                items += self._messages(*self._socket.recvfrom(65535))
+        return items
 
     def _messages(self, frame: bytes, source: tuple[str, int]) -> list[Travelling]:
-        if frame[:8] != self._digest:
-            return []
-        try:
+        with suppress(DecodeError):
             message = decode(memoryview(frame)[8:])
-        except DecodeError:
-            return []
-        right = message.to == self.node_id and self.nodes.get(message.sender) == source
-        return [message] if right else []
+            if (frame[:8], source, self.node_id) == (self._digest, self.nodes.get(message.sender), message.to):
+                return [message]
+        return []

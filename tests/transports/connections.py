@@ -1,8 +1,9 @@
 """What tests of connections share: names, waiting with a deadline, and peers that do not keep the rules."""
 
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 from anyio.abc import SocketStream
@@ -88,10 +89,15 @@ def node(node_id: str, peers: dict[str, str], limits: Limits = QUICK, listen: st
 
 
 def free_address() -> str:
-    """An address on which nobody listens, for a node that must know its own before it starts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """An address on which nobody listens, for a node that must know its own before it starts.
+
+    Its port is below those that the system takes for outgoing connections: one of them might have it by then.
+    """
+    while True:
+        address = ("127.0.0.1", 20_000 + secrets.randbelow(12_000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(address)
+            return f"{address[0]}:{address[1]}"
 
 
 def reachable(
