@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 from anyio.abc import SocketStream
 
-from rafty_core import Config, Configuration
+from rafty_core import Campaign, Config, Configuration
 from rafty_core.configuration import Member
 from rafty_transports.interfaces import Identity
 from rafty_transports.links import Limits
@@ -68,8 +68,8 @@ class Besieged:
         await until(lambda: self.gate.refusals[reason] >= count, 5.0)
 
     async def stands(self) -> None:
-        """Fail unless the same leader leads in the same term, and 50 more writes are done without a failure."""
-        done = len(self.latencies) + 50
+        """Fail unless the same leader leads in the same term, and 20 more writes are done without a failure."""
+        done = len(self.latencies) + 20
         await until(lambda: len(self.latencies) >= done or bool(self.failures), 10.0)
         assert not self.failures
         assert leader_of(self.nodes) is self.leader
@@ -77,7 +77,7 @@ class Besieged:
         assert {node.status().leader for node in self.nodes} == {self.leader.identity.node_id}
 
     async def write(self) -> None:
-        """Write one after the other, for ever."""
+        """Write one after the other, for ever, but not as fast as can be: others are to be served, too."""
         number = 0
         while True:
             number += 1
@@ -89,6 +89,7 @@ class Besieged:
                 self.failures.append(error)
                 return
             self.latencies.append(anyio.current_time() - begin)
+            await anyio.sleep(0.002)
 
 
 @asynccontextmanager
@@ -106,13 +107,17 @@ async def besieged(limits: Limits = LIMITS, absent: str = "") -> AsyncIterator[B
             transport = TcpTransport(store.identity, peers, address, admit=store.meet, limits=limits)
             transports[node_id] = transport
             nodes.append(await stack.enter_async_context(Node(store, transport, Recorder(), config=STEADY)))
+        await until(
+            lambda: all(peer.connected for end in transports.values() for peer in end.peers().values()) or absent != ""
+        )
+        nodes[0]._tell(Campaign())
         await until(lambda: leader_of(nodes) is not None and all(node.status().leader for node in nodes))
         leader = leader_of(nodes)
         assert leader is not None
         state = Besieged(nodes, transports, leader, leader.status().term)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(state.write)
-            await until(lambda: len(state.latencies) > 20)
+            await until(lambda: len(state.latencies) > 5)
             yield state
             await state.stands()
             tasks.cancel_scope.cancel()
