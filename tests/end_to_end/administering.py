@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from rafty_transports.demo_cluster import NodeProcess, free_ports
-from tests.end_to_end.cluster import Cluster, wait_until
+from tests.end_to_end.cluster import Cluster, backend_of, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,16 @@ def start(
 ) -> NodeProcess:
     """Start one more node with these arguments, at an address of its own unless one is given; ends with the cluster."""
     own, client = (f"127.0.0.1:{port}" for port in free_ports(2))
-    words = ["--listen", listen or own, "--client", client, "--backend", backend, "--die-with-parent", str(os.getpid())]
+    words = [
+        "--listen",
+        listen or own,
+        "--client",
+        client,
+        "--backend",
+        backend_of(backend, node_id),
+        "--die-with-parent",
+        str(os.getpid()),
+    ]
     number = sum(name.startswith(node_id) for name in cluster.nodes)
     log = cluster.directory / f"{node_id}-{number}.log"
     node = NodeProcess(node_id, client, [*words, *map(str, arguments)], log)

@@ -20,11 +20,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import pytest
+
 from rafty_transports.client import Reply, ReplyError, ReplyParser, encode_request
 from rafty_transports.demo_cluster import LocalCluster, NodeProcess
 
 UNANSWERED = frozenset(("NOTLEADER", "UNKNOWN", "STOPPED", "SUPERSEDED"))
 """Codes of errors that a writer may meet when leaders fall."""
+
+
+EACH = [
+    "mixed",
+    pytest.param("asyncio", marks=pytest.mark.slow),
+    pytest.param("trio", marks=pytest.mark.slow),
+]
+"""Event loops for a cluster of processes: some nodes on one and some on the other; all on one, in the long version."""
+
+
+def backend_of(backend: str, node_id: str) -> str:
+    """The event loop of this node in a cluster on `backend`; of a mixed one, those with odd numbers are on asyncio."""
+    if backend != "mixed":
+        return backend
+    return ("trio", "asyncio")[int(node_id.lstrip("abcdefghijklmnopqrstuvwxyz") or "1") % 2]
 
 
 def ask(address: str, *requests: Sequence[bytes], timeout: float = 8.0) -> list[Reply]:
@@ -74,6 +91,7 @@ class Cluster(LocalCluster):
         options: tuple[str, ...] = (),
         idle: bool = False,
     ) -> None:
+        backends = ("asyncio", "trio") if backends == ("mixed",) else backends
         super().__init__(size, directory, backends=backends, schemes=schemes, options=options, parent=os.getpid())
         self._idle = idle
 

@@ -21,7 +21,7 @@ from typing import Self
 
 from rafty_transports.client import Reply, ReplyError
 from rafty_transports.demo_cluster import LOOPBACK, NodeProcess, free_ports
-from tests.end_to_end.cluster import Cluster, ask, check_present, pairs_of, wait_until
+from tests.end_to_end.cluster import Cluster, ask, backend_of, check_present, pairs_of, wait_until
 
 ROOT = Path(__file__).parents[2]
 LEADS = re.compile(r"^(\S+) leads, term (\d+)$", re.MULTILINE)
@@ -102,7 +102,8 @@ class GrowingCluster(Cluster):
     def newcomer(self, node_id: str, data: Path | None = None, *, listen: str = "", join: str = "") -> NodeProcess:
         """A node that is not started. `join`: the cluster that it joins, else it goes on with `data`, which it has."""
         own, client = (f"{LOOPBACK}:{port}" for port in free_ports(2))
-        arguments = ["--data", str(data or self.directory / node_id), "--client", client, "--backend", self._backend]
+        arguments = ["--data", str(data or self.directory / node_id), "--client", client, "--backend"]
+        arguments.append(backend_of(self._backend, node_id))
         arguments += ["--listen", listen or own, "--die-with-parent", str(os.getpid())]
         arguments += ["--join", join] if join else []
         return self._node(node_id, client, arguments)

@@ -16,7 +16,7 @@ from rafty_transports.demo_cluster import free_ports
 from rafty_transports.interfaces import Identity
 from rafty_transports.tcp import TcpTransport
 from tests.end_to_end.administering import ROOT, address_of, cluster_id_of, done, join, nodes_of, rafty, refused, start
-from tests.end_to_end.cluster import Cluster, ask, wait_until
+from tests.end_to_end.cluster import EACH, Cluster, ask, wait_until
 
 
 def roles(cluster: Cluster) -> dict[str, str]:
@@ -25,7 +25,7 @@ def roles(cluster: Cluster) -> dict[str, str]:
     return {row.split()[0]: row.split()[2] for row in rows if not row.startswith("removed")}
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_cluster_of_one_becomes_another_cluster_of_one(tmp_path: Path, backend: str) -> None:
     """n2 and n3 come, n1 and n3 go; whoever is removed ends by itself and says so."""
     with Cluster(1, tmp_path, backends=(backend,)) as cluster:
@@ -160,7 +160,7 @@ def test_removed_node_returns_with_an_empty_data_directory_alone(tmp_path: Path)
         cluster.wait_until_equal()
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_sessions_and_modes_of_reading_on_any_node(tmp_path: Path, backend: str) -> None:
     with Cluster(3, tmp_path, backends=(backend,)) as cluster:
         leader = cluster.wait_for_leader()

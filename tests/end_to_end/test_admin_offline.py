@@ -16,7 +16,7 @@ from tests.end_to_end.administering import (
     refused,
     start,
 )
-from tests.end_to_end.cluster import Cluster, ask, wait_until
+from tests.end_to_end.cluster import EACH, Cluster, ask, wait_until
 from tests.end_to_end.test_bad_input import snapshot
 
 
@@ -36,7 +36,7 @@ def made(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_backup_becomes_another_cluster(tmp_path: Path, backend: str) -> None:
     file, data = tmp_path / "b.rafty", tmp_path / "new"
     with Cluster(3, tmp_path, backends=(backend,)) as cluster:
@@ -115,7 +115,7 @@ def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
     assert snapshot(data) == before
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_survivor_of_three_goes_on_and_the_others_cannot_come_back(tmp_path: Path, backend: str) -> None:
     with Cluster(3, tmp_path, backends=(backend,)) as cluster:
         leader = cluster.wait_for_leader()

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.cluster import Writer, ask, check_present, wait_for_progress, wait_until
+from tests.end_to_end.cluster import EACH, Writer, ask, check_present, wait_for_progress, wait_until
 from tests.end_to_end.growing import GrowingCluster, listen_of, rafty, wait_for_words
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_backup_is_restored_as_a_new_cluster_that_refuses_old_members(tmp_path: Path, backend: str) -> None:
     backup = tmp_path / "backup"
     with GrowingCluster(3, tmp_path, backend=backend, log_bytes=20_000) as cluster:

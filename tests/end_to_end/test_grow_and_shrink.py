@@ -6,13 +6,11 @@ import pytest
 
 from rafty_transports.demo_cluster import NodeProcess
 from rafty_transports.exits import REMOVED
-from tests.end_to_end.cluster import Writer, ask, wait_for_progress, wait_until
+from tests.end_to_end.cluster import EACH, Writer, ask, wait_for_progress, wait_until
 from tests.end_to_end.growing import GrowingCluster, Request, listen_of, paused, wait_for_end, wait_for_service
 
-BACKENDS = ["asyncio", "trio"]
 
-
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EACH)
 def test_from_one_to_five_to_three_others_while_the_leader_is_killed_in_a_joint_change(
     tmp_path: Path, backend: str
 ) -> None:
@@ -71,7 +69,7 @@ def is_joint(cluster: GrowingCluster, node: NodeProcess) -> bool:
     return bool(cluster.info(node).get("raft_outgoing"))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EACH)
 def test_change_that_only_the_killed_leader_had_is_undone(tmp_path: Path, backend: str) -> None:
     with GrowingCluster(3, tmp_path, backend=backend) as cluster:
         leader = cluster.wait_for_leader()

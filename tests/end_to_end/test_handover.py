@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.cluster import Cluster
+from tests.end_to_end.cluster import EACH, Cluster
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_leader_that_gets_a_signal_hands_over_first(tmp_path: Path, backend: str) -> None:
     with Cluster(3, tmp_path, backends=(backend,), options=("--verbose",)) as cluster:
         leader = cluster.wait_for_leader()

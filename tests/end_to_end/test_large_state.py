@@ -8,7 +8,7 @@ import pytest
 
 from rafty_transports.client import Reply
 from rafty_transports.demo_cluster import NodeProcess
-from tests.end_to_end.cluster import Writer, ask, wait_for_progress, wait_until
+from tests.end_to_end.cluster import EACH, Writer, ask, wait_for_progress, wait_until
 from tests.end_to_end.growing import GrowingCluster, Request, listen_of, members_told, wait_for_service
 from tests.end_to_end.test_sessions_through_leader_kills import tell
 
@@ -63,7 +63,7 @@ class Slowest(threading.Thread):
         return self._longest
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 @pytest.mark.parametrize("megabytes", [8, pytest.param(200, marks=pytest.mark.slow)], ids=["8 MB", "200 MB"])
 def test_large_state_goes_to_a_new_node_while_clients_write(
     tmp_path: Path, backend: str, megabytes: int, capsys: pytest.CaptureFixture[str]
@@ -114,7 +114,7 @@ def check_filled(node: NodeProcess, keys: int) -> None:
     assert replies == [value_of(number) for number in numbers]
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_transfer_goes_on_though_receiver_and_sender_are_killed(tmp_path: Path, backend: str) -> None:
     """The receiver starts again and goes on; then another node leads, which goes on with the change, or undoes it."""
     with GrowingCluster(3, tmp_path, backend=backend, log_bytes=4 * MEGABYTE, trailing=50) as cluster:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.cluster import Writer, ask, check_present, wait_for_progress
+from tests.end_to_end.cluster import EACH, Writer, ask, check_present, wait_for_progress
 from tests.end_to_end.growing import GrowingCluster, listen_of, members_told, rafty, wait_for_words
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 def test_survivor_goes_on_alone_refuses_the_others_and_grows_again(tmp_path: Path, backend: str) -> None:
     with GrowingCluster(3, tmp_path, backend=backend) as cluster:
         leader = cluster.wait_for_leader()

@@ -7,13 +7,13 @@ import pytest
 
 from rafty_transports.demo_cluster import NodeProcess
 from rafty_transports.exits import REMOVED
-from tests.end_to_end.cluster import Writer, wait_for_progress, wait_until
+from tests.end_to_end.cluster import EACH, Writer, wait_for_progress, wait_until
 from tests.end_to_end.growing import GrowingCluster, listen_of, paused, wait_for_end, wait_for_service
 from tests.end_to_end.session_clients import Crowd
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 @pytest.mark.parametrize("rounds", [20])
 def test_everything_is_there_after_members_were_replaced(tmp_path: Path, backend: str, rounds: int) -> None:
     chance = random.Random(rounds)

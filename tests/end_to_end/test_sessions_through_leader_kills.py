@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.cluster import wait_until
+from tests.end_to_end.cluster import EACH, wait_until
 from tests.end_to_end.growing import GrowingCluster
 from tests.end_to_end.session_clients import Crowd
 
 LONG = pytest.mark.slow
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 @pytest.mark.parametrize(
     ("operations", "kills"), [(3_000, 2), pytest.param(100_000, 10, marks=LONG)], ids=["short", "long"]
 )

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.cluster import Writer, wait_for_progress
+from tests.end_to_end.cluster import EACH, Writer, wait_for_progress
 from tests.end_to_end.growing import GrowingCluster
 from tests.end_to_end.session_clients import Crowd
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", EACH)
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)], ids=["twice", "ten times"])
 def test_nothing_acknowledged_is_lost_and_sessions_go_on(tmp_path: Path, backend: str, times: int) -> None:
     with GrowingCluster(3, tmp_path, backend=backend, log_bytes=20_000) as cluster:

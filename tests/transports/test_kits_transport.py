@@ -44,11 +44,6 @@ async def test_memory_transport() -> None:
     assert {*tried} == {rule.name for rule in RULES} - OF_MEMBERS
 
 
-async def test_tcp_transport() -> None:
-    tried = await check_transport(tcp_network, ordered=True, address=address_of)
-    assert tried == tuple(rule.name for rule in RULES)
-
-
 FAULTS: list[tuple[Any, str, str]] = [
     (wrong.AsyncSend, "never_waits", "send() returned <coroutine .*; it must be a plain function that returns None"),
     (wrong.RaisesForUnknown, "never_waits", r"send() on n1 for a message to n9 raised KeyError('n9')"),
@@ -86,10 +81,26 @@ FAULTS: list[tuple[Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "rule", "words"), FAULTS, ids=[f"{kind.__name__}-{rule}" for kind, rule, _ in FAULTS])
-async def test_each_fault_is_named(kind: Any, rule: str, words: str) -> None:
+BACKENDS = ("asyncio", "trio")
+ON_EACH = [
+    pytest.param(
+        kind,
+        rule,
+        words,
+        backend,
+        marks=pytest.mark.slow if (number + turn) % 2 else (),
+        id=f"{kind.__name__}-{rule}-{backend}",
+    )
+    for number, (kind, rule, words) in enumerate(FAULTS)
+    for turn, backend in enumerate(BACKENDS)
+]
+"""Each fault on one event loop or the other; on both in the long version."""
+
+
+@pytest.mark.parametrize(("kind", "rule", "words", "backend"), ON_EACH)
+def test_each_fault_is_named(kind: Any, rule: str, words: str, backend: str) -> None:
     with pytest.raises(ConformanceError) as caught:
-        await check(wrong.broken(kind), only=[rule])
+        anyio.run(partial(check, wrong.broken(kind), only=[rule]), backend=backend)
     assert caught.value.rule == rule
     pattern = re.escape(words).replace(r"\.\*", ".*")
     assert re.search(pattern, caught.value.fault), caught.value.fault
