@@ -48,7 +48,7 @@ class WebSocketRefused(HandshakeFailed):
     """What came in was no WebSocket request that is accepted here; `status` is what it was answered, as in HTTP."""
 
     def __init__(self, text: str, status: HTTPStatus, headers: Extra = ()) -> None:
-        super().__init__(text)
+        super().__init__(text, "websocket")
         self.status = status
         self.headers = headers
 

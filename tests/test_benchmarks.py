@@ -46,6 +46,25 @@ def test_cluster_benchmark_short_run(directory: Path, capsys: pytest.CaptureFixt
     assert "fdatasync ms" in table
 
 
+def test_transports_benchmark_short_run(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--repeats", "1", "--seconds", "0.05", "--backends", "asyncio,trio", "--transports", "memory,tcp,wss"]
+    assert main(["transports", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [tuple(line.split()[:2]) for line in lines[2:8]] == [
+        (kind, backend) for kind in ("memory", "tcp", "wss") for backend in ("asyncio", "trio")
+    ]
+
+
+def test_hostile_benchmark_short_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hostile", "--seconds", "1", "--repeats", "1"]) == 0
+    report = capsys.readouterr().out
+    quiet, attacked = (line.split() for line in report.splitlines()[2:4])
+    assert (quiet[0], attacked[0]) == ("quiet", "attacked")
+    assert quiet[1] == attacked[1]  # the term, and so the leader
+    assert quiet[3] == attacked[3] == "0"  # writes that failed
+    assert "nodes.protocol" in report
+
+
 def test_reads_benchmark_short_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, report = directory / "data", directory / "report.json"
     data.mkdir()

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from rafty_transports.addresses import parse_address
 from rafty_transports.certs import make
 from rafty_transports.interfaces import Identity, Transport
 from rafty_transports.links import Limits
@@ -17,8 +18,19 @@ from rafty_transports.security import Credentials
 from rafty_transports.tcp import TcpTransport
 from rafty_transports.testing import check_transport
 from rafty_transports.testing.transport import OF_MEMBERS, RULES
+from rafty_transports.websocket import dial_websocket
 from rafty_transports.websocket_transport import WebSocketTransport
-from tests.transports.connections import admit_all, free_address, heartbeat, identity, messages_of, rounds, until
+from tests.transports.connections import (
+    admit_all,
+    closed_by_peer,
+    connect,
+    free_address,
+    heartbeat,
+    identity,
+    messages_of,
+    rounds,
+    until,
+)
 
 LIMITS = Limits(keep_alive=0.05, idle=2.0, backoff_first=0.01, backoff_last=0.05, farewell=0.3)
 LOOPS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -116,3 +128,38 @@ def test_nodes_on_different_event_loops_and_transports_understand_each_other(
     for thread in threads:
         thread.join(20)
     assert got == {"n1": [*range(1, 201)], "n2": [*range(1, 201)]}
+
+
+@pytest.mark.anyio
+async def test_one_node_listens_on_tcp_and_websocket_side_by_side() -> None:
+    anywhere = ("127.0.0.1:0", "ws://127.0.0.1:0/a/path")
+    one = TcpTransport(identity("n1"), {}, anywhere, admit=admit_all, limits=LIMITS)
+    async with one:
+        tcp, web = one.addresses
+        assert web.startswith("ws://127.0.0.1:")
+        assert web.endswith("/a/path")
+        two = TcpTransport(identity("n2"), {"n1": tcp}, "127.0.0.1:0", admit=admit_all, limits=LIMITS)
+        three = WebSocketTransport(identity("n3"), {"n1": web}, "127.0.0.1:0", admit=admit_all, limits=LIMITS)
+        async with two, three:
+            two.send(heartbeat("n2", "n1", 2))
+            three.send(heartbeat("n3", "n1", 3))
+            assert {*rounds(await messages_of(one, 2))} == {2, 3}
+
+
+@pytest.mark.anyio
+async def test_websocket_client_that_is_no_node_is_told_why_it_is_refused() -> None:
+    async with WebSocketTransport(identity("n1"), {}, "127.0.0.1:0", admit=admit_all, limits=LIMITS) as one:
+        assert one.address.startswith("ws://")
+        where = parse_address(one.address)
+        async with dial_websocket(await connect(where.socket), where.socket) as browser:
+            await browser.send(b"hello, anybody there?")
+            assert b"does not speak the protocol of rafty" in await browser.receive()
+            with anyio.fail_after(5), pytest.raises(anyio.EndOfStream):
+                while True:
+                    await browser.receive()
+            assert browser.close_code == 1008
+            assert "does not speak the protocol of rafty" in (browser.close_reason or "")
+        async with await connect(where.socket) as stranger:
+            await stranger.send(b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 404 " in await closed_by_peer(stranger)
+        await until(lambda: one.refusals["protocol"] == 1 and one.refusals["websocket"] == 1)
