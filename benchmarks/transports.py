@@ -120,7 +120,7 @@ async def _rate(one: Transport, two: Transport, message: Message, seconds: float
     async def receive() -> None:
         nonlocal received, taken
         async for items in two:
-            received += sum(type(item) is type(message) for item in items)
+            received += len(items)  # nothing else comes: nobody is away
             taken.set()
             taken = anyio.Event()
 

@@ -19,7 +19,7 @@ from rafty_transports.links import Limits
 from rafty_transports.packing import DecodeError
 from rafty_transports.reaching import reach
 from rafty_transports.security import Credentials, secure_accepted, secure_dialed
-from rafty_transports.websocket import accept_websocket, dial_websocket
+from rafty_transports.websocket import accept_websocket, check_library, dial_websocket
 
 Names = frozenset[str]
 
@@ -53,6 +53,7 @@ class Wires:
             if self._credentials is not None:
                 stream = await secure_dialed(socket, self._credentials, peer)
             if address.web:
+                _check_library()
                 async with dial_websocket(stream, address.socket, address.path) as web:
                     yield web
             else:
@@ -93,6 +94,19 @@ class Wires:
             return await reach(address.host, address.port, resolving=limits.handshake, connecting=limits.connect)
         except (OSError, UnicodeError) as error:
             raise CannotReach(f"cannot connect to {address.socket}: {_words(error)}") from error
+
+
+def check_here(address: Address) -> None:
+    """Raise `CannotReach` if what this address needs is not installed."""
+    if address.web:
+        _check_library()
+
+
+def _check_library() -> None:
+    try:
+        check_library()
+    except ImportError as error:
+        raise CannotReach(str(error)) from error
 
 
 async def _secured(socket: SocketStream, credentials: Credentials) -> tuple[ByteStream, Names]:

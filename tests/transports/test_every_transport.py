@@ -1,5 +1,6 @@
 """The conformance kit over every transport of ours, on every event loop; and nodes that differ in both."""
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
+import rafty_transports
 from rafty_transports.addresses import parse_address
 from rafty_transports.certs import make
 from rafty_transports.interfaces import Identity, Transport
 from rafty_transports.links import Limits
 from rafty_transports.memory import MemoryNetwork
-from rafty_transports.network import NetworkTransport
+from rafty_transports.network import NetworkTransport, TransportError
 from rafty_transports.security import Credentials
 from rafty_transports.tcp import TcpTransport
 from rafty_transports.testing import check_transport
@@ -163,3 +165,18 @@ async def test_websocket_client_that_is_no_node_is_told_why_it_is_refused() -> N
             await stranger.send(b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b" 404 " in await closed_by_peer(stranger)
         await until(lambda: one.refusals["protocol"] == 1 and one.refusals["websocket"] == 1)
+
+
+@pytest.mark.anyio
+async def test_what_is_not_installed_is_said_by_who_listens_and_by_who_dials(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with WebSocketTransport(identity("n1"), {}, "127.0.0.1:0", admit=admit_all, limits=LIMITS) as one:
+        for library, module in (("websockets", "websocket_asyncio"), ("trio_websocket", "websocket_trio")):
+            for name in [library, *(name for name in sys.modules if name.startswith(f"{library}."))]:
+                monkeypatch.setitem(sys.modules, name, None)
+            monkeypatch.delitem(sys.modules, f"rafty_transports.{module}", raising=False)
+            monkeypatch.delattr(rafty_transports, module, raising=False)
+        with pytest.raises(TransportError, match=r"pip install rafty\[websocket\]"):
+            async with WebSocketTransport(identity("n2"), {}, "127.0.0.1:0", admit=admit_all, limits=LIMITS):
+                pass
+        async with TcpTransport(identity("n2"), {"n1": one.address}, "127.0.0.1:0", admit=admit_all) as two:
+            await until(lambda: "pip install" in (two.peers()["n1"].trouble or ""))
