@@ -43,7 +43,8 @@ class Limits:
     outbox_bytes: int = 16 * 1024 * 1024
     """Bytes of appends and forwarded proposals that wait for one peer."""
     inbox_bytes: int = 16 * 1024 * 1024
-    """Bytes received and not yet taken; readers wait beyond it."""
+    """Bytes received and not yet taken; readers wait beyond it. Entries take about twice as much: once as they came,
+    for the log and for others, and once each by itself."""
     handshake: float = HANDSHAKE_SECONDS
     """For resolving a name, and again for agreeing."""
     connect: float = 1.0

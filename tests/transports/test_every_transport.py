@@ -34,7 +34,16 @@ from tests.transports.connections import (
     until,
 )
 
-LIMITS = Limits(keep_alive=0.05, idle=2.0, backoff_first=0.01, backoff_last=0.05, farewell=0.3)
+MiB = 1024 * 1024
+LIMITS = Limits(
+    outbox_bytes=8 * MiB,
+    inbox_bytes=8 * MiB,
+    keep_alive=0.05,
+    idle=2.0,
+    backoff_first=0.01,
+    backoff_last=0.05,
+    farewell=0.3,
+)
 LOOPS: dict[str, tuple[str, dict[str, Any]]] = {
     "asyncio": ("asyncio", {}),
     "uvloop": ("asyncio", {"use_uvloop": True}),
