@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeAlias
 import anyio
 
 from rafty_transports.threads import run_in_daemon
-from rafty_transports.tls_words import certificate_sentence, printable
+from rafty_transports.tls_words import certificate_sentence, printable, readable
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def _check(contexts: Contexts, node_id: str | None, files: "_Files | None") -> N
     except ssl.SSLError as error:
         raise WrongCredentials(f"{whose} cannot be used for TLS 1.3: {error.reason}; give another one") from None
     for end in (client, server):
-        names = names_of(end.getpeercert() or {})
+        names = names_of(readable(end))
         if node_id is not None and node_id not in names:
             raise WrongCredentials(
                 f"{whose} is for {list_of(names)}, and this node is {node_id}; give it one of its own"
