@@ -26,7 +26,7 @@ from rafty_transports.peers import ACCEPTED, AcceptedConnection, Peer
 from rafty_transports.queues import Inbox
 from rafty_transports.refusals import Refusals
 from rafty_transports.roster import Roster
-from rafty_transports.wires import CannotReach, Names, Wires, check_here
+from rafty_transports.wires import Names, Wires
 
 logger = logging.getLogger(__name__)
 
@@ -261,10 +261,7 @@ def _check_names(node_id: str, names: Names) -> None:
 
 async def _listen(where: Address) -> list[tuple[SocketListener, Address]]:
     try:
-        check_here(where)
         multi = await anyio.create_tcp_listener(local_host=where.host or None, local_port=where.port)
-    except CannotReach as error:
-        raise TransportError(f"cannot listen on {where}: {error}") from error
     except (OSError, UnicodeError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise TransportError(getattr(error, "errno", None), f"cannot listen on {where.socket}: {reason}") from error

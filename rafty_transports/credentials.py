@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeAlias
 import anyio
 
 from rafty_transports.threads import run_in_daemon
-from rafty_transports.tls_words import certificate_sentence, printable
+from rafty_transports.tls_words import certificate_sentence, printable, readable
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Credentials:
         self._complained = ""
         self._looks = threading.BoundedSemaphore(LOOKS)
         self._looking = threading.Lock()
-        self._for_clients: list[ssl.SSLContext] = []
+        self._for_clients: list[ForClients] = []
 
     @classmethod
     def from_files(
@@ -102,19 +102,20 @@ class Credentials:
                     logger.warning("certificates are not looked at: %s", error)
         return self._contexts
 
-    def for_clients(self, *, certificate_required: bool) -> ssl.SSLContext:
-        """A context for a port that serves clients with the certificate of this node, by TLS 1.2 or later.
+    def for_clients(self, *, certificate_required: bool) -> "ForClients":
+        """What a port needs that serves clients with the certificate of this node, by TLS 1.2 or later.
 
-        What replaces the certificate is used there, too, as soon as it is found. Only for credentials `from_files`;
-        raises `WrongCredentials` for others.
+        What replaces the certificate or the authority is used there, too. Only for credentials `from_files`; raises
+        `WrongCredentials` for others.
         """
         if self._files is None:
             raise WrongCredentials(
                 "credentials of your own contexts have none for clients; give the service one of yours"
             )
-        context = self._files.for_clients(certificate_required)
-        self._for_clients.append(context)
-        return context
+        mode = ssl.CERT_REQUIRED if certificate_required else ssl.CERT_NONE
+        port = ForClients(self, mode, self._files.for_clients(mode))
+        self._for_clients.append(port)
+        return port
 
     def _look(self, files: "_Files") -> None:
         try:
@@ -129,8 +130,8 @@ class Credentials:
         try:
             contexts = files.load()
             _check(contexts, self._node_id, files)
-            for context in self._for_clients:
-                files.into(context)
+            # Made anew, for an authority that a context knows it never forgets (R204).
+            renewed = [files.for_clients(port.verify_mode) for port in self._for_clients]
         except WrongCredentials as wrong:
             if state != self._complained:
                 self._complained = state
@@ -138,7 +139,33 @@ class Credentials:
                     "the certificates that were in use stay in use, since those on the disk are wrong: %s", wrong
                 )
             return
+        if files.state() != state:
+            return  # they were replaced while they were read; the next connection looks again
         self._contexts, self._known = contexts, state
+        for port, context in zip(self._for_clients, renewed, strict=True):
+            port.current = context
+
+
+class ForClients:
+    """Contexts for a port that serves clients; `Credentials.for_clients` makes them.
+
+    verify_mode  whether clients are asked for a certificate, as in `ssl`
+    current      the context for the next connection, as far as is known
+    """
+
+    def __init__(self, credentials: Credentials, verify_mode: ssl.VerifyMode, current: ssl.SSLContext) -> None:
+        self.verify_mode = verify_mode
+        self.current = current
+        self._credentials = credentials
+        self._looked = -LOOK_SECONDS
+
+    async def context(self) -> ssl.SSLContext:
+        """The context for a new connection. Files that have changed are loaded first, but looked at once a second."""
+        now = anyio.current_time()
+        if now >= self._looked + LOOK_SECONDS:
+            self._looked = now
+            await self._credentials.contexts()
+        return self.current
 
 
 def names_of(certificate: Mapping[str, Any]) -> frozenset[str]:
@@ -188,7 +215,7 @@ def _check(contexts: Contexts, node_id: str | None, files: "_Files | None") -> N
     except ssl.SSLError as error:
         raise WrongCredentials(f"{whose} cannot be used for TLS 1.3: {error.reason}; give another one") from None
     for end in (client, server):
-        names = names_of(end.getpeercert() or {})
+        names = names_of(readable(end))
         if node_id is not None and node_id not in names:
             raise WrongCredentials(
                 f"{whose} is for {list_of(names)}, and this node is {node_id}; give it one of its own"
@@ -230,11 +257,11 @@ class _Files:
         self.into(context)
         return context
 
-    def for_clients(self, certificate_required: bool) -> ssl.SSLContext:
+    def for_clients(self, verify_mode: ssl.VerifyMode) -> ssl.SSLContext:
         """A context for a server of clients. Raises `WrongCredentials`. Blocking."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.verify_mode = ssl.CERT_REQUIRED if certificate_required else ssl.CERT_NONE
+        context.verify_mode = verify_mode
         self.into(context)
         return context
 

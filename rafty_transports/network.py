@@ -29,6 +29,7 @@ from rafty_transports.peers import Peer, PeerStatus
 from rafty_transports.queues import Inbox, Incoming
 from rafty_transports.roster import Roster
 from rafty_transports.security import Credentials
+from rafty_transports.websocket import check_library
 from rafty_transports.wires import CannotReach, Wires
 
 
@@ -44,8 +45,9 @@ class NetworkTransport:
     are bounds and times. With `credentials` everything is encrypted, and who connects must prove by its certificate
     that it is the node that it says it is; without, nothing is. `origins` are web pages that may connect by WebSocket.
 
-    Opening raises `TransportError` if an address cannot be listened on. Leaving always ends soon, whatever peers do,
-    and leaves no task and no socket; what was queued is dropped. Not for a second use.
+    Opening raises `TransportError` if an address cannot be listened on, or needs a library that is not installed.
+    Leaving always ends soon, whatever peers do, and leaves no task and no socket; what was queued is dropped. Not for a
+    second use.
 
     A peer may say that this node was removed from the cluster for ever: `removed` is the sentence then, and the
     iteration ends with `RemovedFromCluster`.
@@ -162,6 +164,7 @@ class NetworkTransport:
         if self._opened:
             raise RuntimeError("a transport is opened once")
         self._opened = True
+        self._check_library()
         await self._acceptor.listen(self._listen)
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
@@ -171,6 +174,14 @@ class NetworkTransport:
             self._start(self._dialer.keep_connected, peer)
         self._start(self._tidy)
         return self
+
+    def _check_library(self) -> None:
+        """What is not there is said now, not by the first connection (R201)."""
+        if any(address.web for address in self._listen):
+            try:
+                check_library()
+            except ImportError as error:
+                raise TransportError(str(error)) from error
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -32,6 +31,7 @@ from rafty_core.sessions import Sessions
 from rafty_core.status import Status
 from rafty_transports.addresses import parse_address
 from rafty_transports.administration import Administration
+from rafty_transports.credentials import ForClients
 from rafty_transports.exits import DONE, REMOVED, CommandFailed, WrongInput
 from rafty_transports.kv import KeyValueMachine
 from rafty_transports.node import Node, NodeFailed, NodeRemoved
@@ -166,7 +166,7 @@ def _credentials(settings: Settings) -> Credentials | None:
     return credentials
 
 
-def _for_clients(settings: Settings, credentials: Credentials | None) -> ssl.SSLContext | None:
+def _for_clients(settings: Settings, credentials: Credentials | None) -> ForClients | None:
     """With a password clients need no certificate; without one they show one of the same authority."""
     if credentials is None or not settings.client_tls:
         return None

@@ -25,6 +25,7 @@ from rafty_transports import kv, picture, resp
 from rafty_transports.addresses import split_address
 from rafty_transports.administration import Administration
 from rafty_transports.conversation import VERSION_OF_REDIS
+from rafty_transports.credentials import ForClients
 from rafty_transports.farewell import say
 from rafty_transports.passwords import Passwords
 from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, Origin, TurnedAway
@@ -55,7 +56,8 @@ class RespServer:
                     MEMBER, TRANSFER, LEASE, SNAPSHOT and BACKUP; None: who may write may do that too
     protected_mode  without a password, refuse whoever does not come from a loopback address; a client that proved by
                     a certificate who it is (`tls` asks for one, `ssl.CERT_REQUIRED`) is served
-    tls             the server's context: clients speak TLS, and nothing else; None: they speak plain text
+    tls             the server's context, or `Credentials.for_clients`: clients speak TLS, and nothing else; None: they
+                    speak plain text
     facts           further facts about the node for RAFTY STATUS and INFO: pairs of name and text
     limits          what clients may take, each and all together
 
@@ -75,7 +77,7 @@ class RespServer:
         password: str | None = None,
         admin_password: str | None = None,
         protected_mode: bool = True,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | ForClients | None = None,
         facts: Callable[[], Iterable[tuple[str, str]]] = tuple,
         limits: ClientLimits | None = None,
     ) -> None:
@@ -198,8 +200,9 @@ class RespServer:
         """The stream on which the client talks. It has as long to make it as a stranger has to authenticate."""
         if self._tls is None:
             return stream
+        context = await self._tls.context() if isinstance(self._tls, ForClients) else self._tls
         try:
-            return await TLSStream.wrap(stream, server_side=True, ssl_context=self._tls, standard_compatible=False)
+            return await TLSStream.wrap(stream, server_side=True, ssl_context=context, standard_compatible=False)
         except (anyio.EndOfStream, anyio.BrokenResourceError, OSError) as error:
             self._clients.refusals.count("tls")
             if isinstance(error, ssl.SSLError) and error.reason in _PLAIN_TEXT:

@@ -18,7 +18,7 @@ from anyio.abc import ByteStream
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
 from anyio.streams.tls import TLSAttribute
 
-from rafty_transports.tls_words import is_tls
+from rafty_transports.tls_words import is_tls, readable
 
 FIRST_BYTES: Final = 8
 """How much is kept of what the other side said first, for those who judge why a handshake failed."""
@@ -56,7 +56,7 @@ class TlsStream(ByteStream):
     @property
     def certificate(self) -> dict[str, Any]:
         """The verified certificate of the other side, as `SSLObject.getpeercert` tells it; empty if there is none."""
-        return self._tls.getpeercert() or {}
+        return readable(self._tls)
 
     async def handshake(self) -> None:
         """Agree on keys. Raises `ssl.SSLError`, once the other side can know why, or what the stream below raises.

@@ -8,7 +8,7 @@ OpenSSL gives the error.
 """
 
 import ssl
-from typing import Final
+from typing import Any, Final
 
 from rafty_transports.handshake import BOTH_THE_SAME
 
@@ -52,6 +52,15 @@ def certificate_sentence(error: ssl.SSLCertVerificationError, whose: str) -> str
 def printable(text: str) -> str:
     """`text`, which somebody else wrote, for a line of a log."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def readable(end: ssl.SSLObject) -> dict[str, Any]:
+    """The verified certificate of the other side. Empty if there is none, or none that Python can read: an authority
+    may have signed names that are no text (R202)."""
+    try:
+        return end.getpeercert() or {}
+    except (ValueError, ssl.SSLError):
+        return {}
 
 
 def is_tls(first: bytes) -> bool:

@@ -53,6 +53,13 @@ def _backend() -> _Backend:
         raise ImportError(text, name=error.name) from error
 
 
+def check_host(host: str, path: str) -> None:
+    """Raise `ValueError` for a host or a path that cannot stand in a request."""
+    labels = host.split(".")
+    if not _plain(host + path) or not path.startswith("/") or not all(0 < len(label) < 64 for label in labels):
+        raise ValueError(f"{host!r:.80} with the path {path!r:.80} cannot be asked for over HTTP")
+
+
 @asynccontextmanager
 async def dial_websocket(stream: ByteStream, host: str, path: str = PATH) -> AsyncIterator[WebSocketStream]:
     """Speak WebSocket, as a client, over a stream that this side has connected.
@@ -66,9 +73,7 @@ async def dial_websocket(stream: ByteStream, host: str, path: str = PATH) -> Asy
     host or a path that cannot stand in a request. There is no time limit: the caller sets one.
     """
     async with _closed_on_error(stream):
-        labels = host.split(".")
-        if not _plain(host + path) or not path.startswith("/") or not all(0 < len(label) < 64 for label in labels):
-            raise ValueError(f"{host!r:.80} with the path {path!r:.80} cannot be asked for over HTTP")
+        check_host(host, path)
         backend = _backend()
     async with backend.dial(stream, host, path) as web:
         yield web

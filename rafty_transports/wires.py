@@ -19,7 +19,7 @@ from rafty_transports.links import Limits
 from rafty_transports.packing import DecodeError
 from rafty_transports.reaching import reach
 from rafty_transports.security import Credentials, secure_accepted, secure_dialed
-from rafty_transports.websocket import accept_websocket, check_library, dial_websocket
+from rafty_transports.websocket import accept_websocket, check_host, check_library, dial_websocket
 
 Names = frozenset[str]
 
@@ -53,7 +53,7 @@ class Wires:
             if self._credentials is not None:
                 stream = await secure_dialed(socket, self._credentials, peer)
             if address.web:
-                _check_library()
+                check_websocket(address)
                 async with dial_websocket(stream, address.socket, address.path) as web:
                     yield web
             else:
@@ -96,19 +96,6 @@ class Wires:
             raise CannotReach(f"cannot connect to {address.socket}: {_words(error)}") from error
 
 
-def check_here(address: Address) -> None:
-    """Raise `CannotReach` if what this address needs is not installed."""
-    if address.web:
-        _check_library()
-
-
-def _check_library() -> None:
-    try:
-        check_library()
-    except ImportError as error:
-        raise CannotReach(str(error)) from error
-
-
 async def _secured(socket: SocketStream, credentials: Credentials) -> tuple[ByteStream, Names]:
     """As `secure_accepted`, with words for counting what went wrong."""
     try:
@@ -119,6 +106,15 @@ async def _secured(socket: SocketStream, credentials: Credentials) -> tuple[Byte
     except HandshakeFailed as failure:
         failure.reason = "tls"
         raise
+
+
+def check_websocket(address: Address) -> None:
+    """Raise `CannotReach` if nobody can be asked for WebSocket there: a peer may say what it likes of itself (R200)."""
+    try:
+        check_host(address.socket, address.path)
+        check_library()
+    except (ValueError, ImportError) as error:
+        raise CannotReach(str(error)) from error
 
 
 def _words(error: Exception) -> str:

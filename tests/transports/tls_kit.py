@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from rafty_transports.interfaces import Refused
 from rafty_transports.security import Credentials, secure_accepted, secure_dialed
@@ -81,14 +81,21 @@ class Authority:
         common: str = "somebody",
         days: tuple[float, float] = (-1, 1),
         purposes: Sequence[x509.ObjectIdentifier] = (SERVER, CLIENT),
+        alternative: bytes = b"",
     ) -> Files:
-        """A certificate for these DNS names (none: no subjectAltName), good from one day to another, 0 being now."""
+        """A certificate for these DNS names (none: no subjectAltName), good from one day to another, 0 being now.
+
+        `alternative` are bytes for the subjectAltName that nobody has looked at.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(common), self._name, key.public_key(), *days)
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         if names:
-            alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-            builder = builder.add_extension(alternative, critical=False)
+            known = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            builder = builder.add_extension(known, critical=False)
+        if alternative:
+            unread = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, alternative)
+            builder = builder.add_extension(unread, critical=False)
         files = Files(self.directory / f"{file}.pem", self.directory / f"{file}-key.pem", self.file)
         files.key.write_bytes(_pem(key))
         files.certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
