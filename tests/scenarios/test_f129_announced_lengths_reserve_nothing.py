@@ -5,11 +5,12 @@ It can be the length of a frame, or the header of a list inside it, nested a tho
 
 import struct
 import tracemalloc
+from collections.abc import Callable
 from zlib import crc32
 
 import pytest
 
-from rafty_transports.codec import VERSION, DecodeError, FrameSplitter
+from rafty_transports.codec import VERSION, DecodeError, FrameSplitter, decode
 from rafty_transports.packing import unpack
 
 
@@ -44,16 +45,28 @@ def test_a_piece_of_a_snapshot_may_not_be_as_large_as_a_batch() -> None:
         b"\xdd\x7f\xff\xff\xff" + b"\xc4\x01x" * 100,
         b"\xdd\x00\x10\x00\x00" * 1000 + bytes(3_000_000),
         b"\xdc\xff\xff" * 70_000,
+        b"\x91" + b"\xdc\xff\xff" * 1000 + bytes(70_000),
         b"\x91\xc6\xff\xff\xff\xffx",
     ],
-    ids=["claim", "nested", "short-nested", "item"],
+    ids=["claim", "nested", "short-nested", "nested-in-one", "item"],
 )
 def test_lists_that_announce_too_much_reserve_nothing(body: bytes) -> None:
+    assert peak_of(lambda: unpack(body, crc32(body))) < 20_000_000
+
+
+def test_lists_among_the_fields_reserve_nothing() -> None:
+    fields = b"\xdc\x07\xf0" * 680
+    head = struct.pack(">BBIH", VERSION, 5, 0, len(fields)) + fields
+    frame = struct.pack(">I", crc32(head)) + head
+    assert peak_of(lambda: decode(frame)) < 1_000_000
+
+
+def peak_of(refused: Callable[[], object]) -> int:
+    """How many bytes it took at most to refuse this."""
     tracemalloc.start()
     try:
         with pytest.raises(DecodeError):
-            unpack(body, crc32(body))
-        peak = tracemalloc.get_traced_memory()[1]
+            refused()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 20_000_000
