@@ -18,6 +18,7 @@ from rafty_core.simulation.clients import Clients
 from rafty_core.simulation.forged import forged
 from rafty_core.simulation.lies import lie_to
 from rafty_core.simulation.machine import Replay
+from rafty_core.simulation.misshapen import misshapen
 from rafty_core.simulation.network import Network, corrupted, rewritten
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import Options
@@ -146,6 +147,8 @@ class Cluster:
             state, false = state_of(node.raft), None
             if self.world.chance(0.6):
                 false = forged(state, self.world) if self.world.chance(0.6) else lie_to(state, message, self.world)
+            elif self.world.chance(0.5):
+                false = misshapen(state, message, self.world)
             self._deliver_corrupted(node, node.raft, false or corrupted(message, self.world))
         elif isinstance(message, AppendEntries) and self.options.corrupting and node.raft is not None:
             damaged = None if node.paused else rewritten(message, state_of(node.raft), self.world)

@@ -167,7 +167,7 @@ class Strikes:
         """Its driver tells it what cannot be (fault F82)."""
         if node.raft is not None and not node.paused:
             self.world.note(node.id, "is told something wrong by its driver")
-            err_as_driver(node.raft, state_of(node.raft), self.world)
+            err_as_driver(node.raft, state_of(node.raft))
 
     def _stall_disk(self, node: SimulatedNode) -> None:
         node.disk.slowness = 100.0

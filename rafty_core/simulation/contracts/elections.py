@@ -14,11 +14,13 @@ from rafty_core.invariants import state_of
 from rafty_core.messages import (
     MESSAGE_TYPES,
     AppendEntries,
+    AppendEntriesResponse,
     ForwardedProposal,
     ForwardedProposalResponse,
     Heartbeat,
     HeartbeatResponse,
     InstallSnapshot,
+    InstallSnapshotResponse,
     Message,
     PreVote,
     PreVoteResponse,
@@ -121,6 +123,8 @@ class ElectionContracts:
             _demand(
                 "I25", self._random.draws > self._draws, self.id, "attempts an election at no time of its own (F14)"
             )
+            bound = state.configuration.lease is not None and before.now < self._heard + self._silence(state)
+            _demand("I22", not bound or role.name == "candidate", self.id, "stands for election, and is bound (R31)")
             led = isinstance(before.role, Leader) and state.term == before.term
             if led:
                 raise InvariantViolation("I15", f"{self.id} leads term {state.term}, and stands for election (F20)")
@@ -192,12 +196,16 @@ class ElectionContracts:
             same = state.role is not before.role or before.votes == len(getattr(state.role, "votes", ()))
             if not same:
                 raise InvariantViolation("I1", f"{self.id} counts {message!r}, which answers another question (F18)")
+        elif isinstance(message, PreVoteResponse) and isinstance(state.role, PreCandidate):
+            counted = state.role is not before.role or sender in state.role.votes
+            _demand("I25", counted, self.id, f"does not count {message!r}, which answers its question (R2)")
         if term < before.term:
             self._check_stale(before, state, message)
             told = [m for m in output.messages if m.to == sender and m.term >= before.term]
             asked = isinstance(message, ASKS)
             if asked and not told:
                 raise InvariantViolation("I25", f"{self.id} does not tell {sender} of term {before.term} (F17)")
+            _demand("I12", not any(map(_says_more, told)), self.id, f"tells {sender} more than its term: {told} (R150)")
         elif term > before.term and not isinstance(message, PreVote | RequestVote) and not (state.term >= term):
             raise InvariantViolation("I25", f"{self.id} ignores term {term} of {message!r} (F24)")
         if isinstance(message, PreVote):
@@ -299,7 +307,11 @@ class ElectionContracts:
     def _check_standing(self, before: Before, state: State) -> None:
         """Who may lead stands for election in time, as long as it hears nobody; and counts its own vote (F12)."""
         role = state.role
-        if isinstance(role, Leader) or not self._may_stand(state):
+        if isinstance(role, Leader):
+            return
+        if not self._may_stand(state):
+            idle = isinstance(role, Follower) and role.deadline == float("inf")
+            _demand("I14", idle, self.id, f"is to stand for election, and votes in none of its lives (R52): {role}")
             return
         longest = 2 * self._longest_silence + SLACK
         if role.deadline - before.now > longest:
@@ -315,3 +327,12 @@ class ElectionContracts:
             known += configurations.since(state.log.commit)
         voters = [voter for one in known for voter in (*one.voters, *one.outgoing)]
         return any(voter.id == self.id and own in ("", voter.incarnation) for voter in voters)
+
+
+def _says_more(message: Message) -> bool:
+    """Whether this word to a sender of an earlier term has a number in it that is of that term."""
+    if isinstance(message, AppendEntriesResponse):
+        return not message.success and message.match_index > 0
+    if isinstance(message, InstallSnapshotResponse):
+        return message.last_included_index > 0
+    return isinstance(message, HeartbeatResponse) and message.round > 0

@@ -204,6 +204,8 @@ class LeaderContracts:
         flow, next_index, match = self._was or ("", 0, 0)
         if flow != SNAPSHOT and next_index > state.log.base_index and progress.state == SNAPSHOT:
             self._fail("I26", f"offers a snapshot after {message!r}, and its log leads on from {next_index} (R5)")
+        if flow == SNAPSHOT and message.match_index < state.log.base_index and (progress.state != SNAPSHOT or reply):
+            self._fail("I26", f"goes on to {progress.state} after {message!r}, and its log does not lead there (R5)")
         if progress.match != max(match, message.match_index):
             self._fail("I12", f"knows {progress.match} of who had {match}, after {message!r} (F41)")
         if message.match_index == progress.match >= state.log.base_index and progress.state != REPLICATE:

@@ -14,11 +14,13 @@ from rafty_core.simulation.contracts.elections import ElectionContracts
 from rafty_core.simulation.contracts.leader_account import LeaderAccount
 from rafty_core.simulation.contracts.membership import MembershipContracts
 from rafty_core.simulation.contracts.office import OfficeContracts
+from rafty_core.simulation.contracts.order import check_order
 from rafty_core.simulation.contracts.reads import ReadContracts
 from rafty_core.simulation.contracts.replication import ReplicationContracts
 from rafty_core.simulation.contracts.requests import RequestContracts
 from rafty_core.simulation.contracts.snapshots import SnapshotContracts
 from rafty_core.simulation.contracts.transfer import TransferContracts
+from rafty_core.simulation.contracts.windows import WindowContracts
 
 
 class Contracts:
@@ -37,6 +39,7 @@ class Contracts:
         self._elections = ElectionContracts(raft, chance, now, term)
         self._office = OfficeContracts(state_of(raft).id, now)
         self._requests = RequestContracts(state_of(raft).id, now)
+        self._windows = WindowContracts(state_of(raft))
         self._replication = ReplicationContracts(raft, invariants)
         self._membership = MembershipContracts(ghost, account)
         self._transfer = TransferContracts(account, state_of(raft))
@@ -61,7 +64,9 @@ class Contracts:
             return
         self._elections.after(raft, output)
         self._office.after(before, state, events, output)
+        check_order(state.id, events, output)
         self._requests.after(before, state, events, output)
+        self._windows.after(before, state, events)
         self._replication.after(before, raft, output)
         led = self._account.follow(before, state, events)
         self._membership.after(before, state, events, output, led=led)

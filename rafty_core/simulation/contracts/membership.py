@@ -225,6 +225,7 @@ class MembershipContracts:
             and log.term(log.commit) == state.term
         ):
             raise InvariantViolation("I25", f"{state.id} stays joint, though that is committed")
+        self._check_contact(before, state)
         timeout = state.config.election_timeout
         if goes_on and now > self._account.voters_since + timeout + 1e-6:
             text = f"leads on, and has heard {self._account.contacts} at {now} (F21, F63)"
@@ -232,6 +233,14 @@ class MembershipContracts:
         settled = log.configurations.index <= log.commit
         if settled and not state.configuration.is_voter(state.id):
             raise InvariantViolation("I25", f"{state.id} leads on, though its removal is committed (F64)")
+
+    def _check_contact(self, before: Before, state: State) -> None:
+        """F63: a quorum was heard when a majority of each half was."""
+        contacts, now = {**self._account.contacts, state.id: before.now}, state.configuration
+        times = sorted({contacts[voter] for voter in now.all_voter_ids}, reverse=True)
+        heard = next(time for time in times if is_quorum(now, [peer for peer in contacts if contacts[peer] >= time]))
+        text = f"has heard its quorum at {state.quorum_contact}, it says, and at {heard} in truth: {contacts} (F63)"
+        _demand(state.quorum_contact == heard, "I25", state, text)
 
     def _heard(self, state: State, now: float) -> list[str]:
         timeout = state.config.election_timeout

@@ -11,7 +11,7 @@ from rafty_core.events import Applied, Event, Persisted
 from rafty_core.history import InvariantViolation
 from rafty_core.messages import AppendEntries, Heartbeat, HeartbeatResponse, InstallSnapshot, TimeoutNow
 from rafty_core.output import Output, Restore
-from rafty_core.roles import Leader
+from rafty_core.roles import NEVER, Leader
 from rafty_core.simulation.contracts.before import NEWS, SLACK, Before
 from rafty_core.state import State
 
@@ -29,6 +29,7 @@ class OfficeContracts:
         self._voters_since = now
         self._contacts: dict[str, float] = {}
         self._sent: dict[str, float] = {}
+        self._alone_since, self._alone = now, False
         self._rounds: list[float] = []  # begun since any follower answered one
         self._writes: list[tuple[int, float]] = []
         self._handed_out: list[tuple[int, int]] = []
@@ -79,6 +80,7 @@ class OfficeContracts:
         if state.configuration is not before.configuration:
             self._voters_since = now
         self._check_beats(now, state, members, output)
+        self._check_alone(now, state)
         alive = [self.id, *(peer for peer, time in self._contacts.items() if now < time + 2 * timeout + SLACK)]
         if now > self._voters_since + 2 * timeout + SLACK:
             text = f"leads on, and has heard only {alive} lately (F21)"
@@ -86,6 +88,15 @@ class OfficeContracts:
                 raise InvariantViolation("I25", f"{self.id} {text}")
         if self._writes and now > self._writes[0][1] + timeout + SLACK:
             raise InvariantViolation("I25", f"{self.id} leads on, though its disk stalls (F118)")
+
+    def _check_alone(self, now: float, state: State) -> None:
+        """Who has nobody to send a heartbeat to does not wait for the time to do so (R30)."""
+        leader, was_alone = state.role, self._alone
+        self._alone = isinstance(leader, Leader) and not leader.progress
+        if not was_alone or not isinstance(leader, Leader) or not self._alone:
+            self._alone_since = now
+        elif now > self._alone_since + state.config.heartbeat_interval and leader.next_heartbeat < NEVER:
+            raise InvariantViolation("I26", f"{self.id} leads nobody, and is to beat at {leader.next_heartbeat} (R30)")
 
     def _check_beats(self, now: float, state: State, members: Sequence[str], output: Output) -> None:
         """Every member hears of its leader in time, and not more often than there is a reason for (I25, I26)."""

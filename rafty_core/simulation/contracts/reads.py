@@ -95,6 +95,7 @@ class ReadContracts:
         replies = self._take(before, state, events)
         if isinstance(state.role, Leader):
             self._note_rounds(state, output)
+            self._check_times(state, state.role, events)
         for message in output.messages:
             if isinstance(message, ReadIndexResponse):
                 self._check_response(before, state, message)
@@ -105,6 +106,7 @@ class ReadContracts:
                 self._check_answer(before, state, answer, replies)
         self._note_question(before, state, replies, output)
         self._check_none_lost(before, state)
+        self._check_deadline(raft.deadline, state)
         if isinstance(state.role, Leader) and state.configuration.lease is not None:
             self._check_lease(before, state, state.role)
         self._handed_over = self._handed_over or any(isinstance(message, TimeoutNow) for message in output.messages)
@@ -150,6 +152,19 @@ class ReadContracts:
                 self._round = message.round
                 committed = state.log.term(state.log.commit) == state.term
                 self._rounds.append((message.round, state.now, committed))
+
+    def _check_times(self, state: State, leader: Leader, events: Sequence[Event]) -> None:
+        """R105: a promise counts from when its round began, or earlier; and not every round is remembered."""
+        times = leader._round_times
+        if len(times) > 1 and times[-1][1] == state.now and times[-2][1] > state.now - state.silence / 1001:
+            self._fail("I24", f"remembers each of the rounds that it begins at once: {times[-2]}, {times[-1]} (R105)")
+        for event in events:
+            progress = leader.progress.get(event.sender) if isinstance(event, HeartbeatResponse) else None
+            if progress is None or progress.round == 0:
+                continue
+            began = next((time for round, time, _ in reversed(self._rounds) if round == progress.round), state.now)
+            if progress.round_time > began:
+                self._fail("I22", f"takes {event!r} for a promise since {progress.round_time}, not {began} (R105)")
 
     # ------------------------------------------------------------ confirmations
 
@@ -287,6 +302,12 @@ class ReadContracts:
             patience = 2 * state.config.forward_timeout + SLACK + state.config.heartbeat_interval
             if before.now > max(oldest.came, self._since) + patience:
                 self._fail("I25", f"has left a question unanswered since {oldest.came} (F96)")
+
+    def _check_deadline(self, deadline: float, state: State) -> None:
+        """R36: a node asks to be called when a read is to be given up."""
+        confirmed = min((read.confirmed for read in self._open.values() if read.wanted >= 0), default=float("inf"))
+        if deadline > confirmed + state.config.forward_timeout + 1e-6:
+            self._fail("I25", f"has confirmed a read at {confirmed}, and is to be called at {deadline} (R36)")
 
     def _check_in_time(self, now: float, state: State, oldest: OpenRead) -> None:
         timeout, role, question = state.config.forward_timeout, state.role, self._question

@@ -135,7 +135,7 @@ class SnapshotContracts:
         if isinstance(event, InstallSnapshot):
             self._check_offer(before, state, stored, event, output)
         elif isinstance(event, SnapshotReceived):
-            self._check_received(before, state, stored, event)
+            self._check_received(before, state, stored, event, output)
         elif isinstance(event, SnapshotFailed):
             self._check_failed(before, state, stored, event, output)
         elif isinstance(event, SnapshotTaken):
@@ -187,11 +187,15 @@ class SnapshotContracts:
         text = f"{self.id} does not tell {leader} that it has everything up to {index} (F85)"
         require("I25", any(m.match_index >= index for m in told), text)
 
-    def _check_received(self, before: Before, state: State, stored: Stored, event: SnapshotReceived) -> None:
+    def _check_received(
+        self, before: Before, state: State, stored: Stored, event: SnapshotReceived, output: Output
+    ) -> None:
         """Figure 13, steps 5 to 8; faults F77, F78, F79, F84."""
         expected, self._fetching = self._is_open(event), None if self._is_open(event) else self._fetching
         if not expected or event.index <= before.commit or not isinstance(before.role, Follower):
             self._check_same(state, stored, event)
+            told = [m for m in output.messages if isinstance(m, AppendEntriesResponse) and m.success]
+            require("I26", not told, f"{self.id} says {told} because of {event!r}, which is no news (F77)")
             return
         require("I25", state.log.commit >= event.index, f"{self.id} has got {event!r}, and makes nothing of it")
         if stored.holds:
@@ -201,6 +205,8 @@ class SnapshotContracts:
             log, snapshot = state.log, state.snapshot
             right = log.base_index == log.last_index == snapshot.index == event.index
             require("I3", right, f"{self.id} keeps a log of another history beside {event!r} (F79)")
+            same = state.configuration == snapshot.configuration
+            require("I13", same, f"{self.id} keeps {state.configuration} of a log that is gone (F59)")
             waiting = [proposal.first for proposal in state.proposals.accepted if proposal.first <= event.index]
             require("I25", not waiting, f"{self.id} waits for the outcome at {waiting}, which {event!r} covers (R33)")
 
