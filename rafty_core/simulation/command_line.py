@@ -133,6 +133,7 @@ def _run(options: argparse.Namespace, source: _Source) -> int:
         except SimulationFailure as failure:
             failures.append(seed)
             print(failure.headline.splitlines()[0] if options.keep_going else failure)
+            options.save.mkdir(parents=True, exist_ok=True)
             path = options.save / f"simulation-{seed}.json"
             failure.save(path)
             print(f"Written to {path}; to make it short: {source.command('shrink')} {path}")
@@ -142,6 +143,8 @@ def _run(options: argparse.Namespace, source: _Source) -> int:
             tally.add(report)
             if options.seed is not None:
                 print(*(f"{name:15} {value}" for name, value in asdict(report).items()), sep="\n")
+        if seed % ENOUGH == ENOUGH - 1:
+            print(f"... up to seed {seed}: {tally}, {len(failures)} failures", file=sys.stderr, flush=True)
     seconds = time.perf_counter() - began
     print(f"{tally} in {seconds:.1f} s, {len(failures)} failures: {failures[:30]}")
     unvisited = tally.unvisited()

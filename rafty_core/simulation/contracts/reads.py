@@ -87,7 +87,9 @@ class ReadContracts:
         """Check what the step did. Raises `InvariantViolation`."""
         state = state_of(raft)
         self._most = self._count() + sum(isinstance(event, Read | ReadIndexRequest) for event in events)
-        if state.term != self._term or not isinstance(state.role, Leader) or not isinstance(before.role, Leader):
+        leads = isinstance(state.role, Leader)
+        leaves = isinstance(before.role, Leader) and state.term == self._term and not leads  # it may confirm first
+        if state.term != self._term or not isinstance(before.role, Leader):
             self._forget_term(state)
         if before.now > self._stepped + state.config.heartbeat_interval + SLACK:
             self._since = before.now  # it was stopped for a while, and begins rounds again from here on
@@ -105,6 +107,8 @@ class ReadContracts:
             if isinstance(answer, ReadAnswer):
                 self._check_answer(before, state, answer, replies)
         self._note_question(before, state, replies, output)
+        if leaves:
+            self._forget_term(state)
         self._check_none_lost(before, state)
         self._check_deadline(raft.deadline, state)
         if isinstance(state.role, Leader) and state.configuration.lease is not None:
@@ -211,7 +215,7 @@ class ReadContracts:
         if not self._asked_here[key]:
             del self._asked_here[key]
         if message.read_index > 0:
-            if not isinstance(state.role, Leader):
+            if not isinstance(state.role, Leader) and not isinstance(before.role, Leader):
                 self._fail("I16", f"confirms a read, and does not lead: {message!r}")
             self._check_ground(before, state, read, message.read_index)
         elif isinstance(before.role, Leader) and isinstance(state.role, Leader):
@@ -237,7 +241,7 @@ class ReadContracts:
         asked = self._question is not None and self._numbers[token] <= self._question.reads
         if reply is not None and asked and index in (reply.read_index, -1):
             index = reply.read_index
-        elif isinstance(state.role, Leader):
+        elif isinstance(state.role, Leader) or isinstance(before.role, Leader):
             self._check_ground(before, state, read, before.commit if index < 0 else index)
         else:
             self._fail("I16", f"reads at {index}, and no leader has said so")
