@@ -167,7 +167,8 @@ class Acceptor:
             self._note_stranger(failure.reason, str(failure))
         except DecodeError as error:
             self._count("slow_frame" if isinstance(error, FrameTooSlow) else "frame")
-            logger.warning("connection of %s closed: %s", peer.id if peer else "a stranger", error)
+            whose = peer.id if peer else "a stranger"
+            self._roster.complaints.write(logger, "connection of %s closed: %s", whose, error)
         finally:
             self.gate.leave(visit)
             await anyio.aclose_forcefully(socket)
@@ -227,7 +228,7 @@ class Acceptor:
         self._count(reason)
         if text != self._last_stranger:
             self._last_stranger = text
-            logger.warning("incoming connection refused: %s", text)
+            self._roster.complaints.write(logger, "incoming connection refused: %s", text)
 
 
 class _Source:

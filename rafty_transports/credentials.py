@@ -23,8 +23,9 @@ from typing import Any, Final, Self, TypeAlias
 
 import anyio
 
+from rafty_transports.handshake import printable
 from rafty_transports.threads import run_in_daemon
-from rafty_transports.tls_words import certificate_sentence, printable, readable
+from rafty_transports.tls_words import certificate_sentence, readable
 
 logger = logging.getLogger(__name__)
 

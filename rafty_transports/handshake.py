@@ -274,7 +274,7 @@ def _identity(fields: list[Any], start: int, address: int) -> Identity:
     except ValueError as error:
         raise Refused(f"a peer gives itself no legal name: {error}", "name") from error
     texts = (cluster_id, incarnation, bootstrap, reached)
-    if not all(type(text) is str and len(text) <= TEXT_LIMIT for text in texts):
+    if not all(type(text) is str and len(text) <= TEXT_LIMIT and text.isprintable() for text in texts):
         raise Refused(
             f"{node_id} gives a cluster id, an incarnation, an address or a configuration that is no text", "protocol"
         )
@@ -285,7 +285,12 @@ def _identity(fields: list[Any], start: int, address: int) -> Identity:
 
 def _text(fields: list[Any], position: int) -> str:
     text = fields[position] if len(fields) > position else None
-    return text[:TEXT_LIMIT] if isinstance(text, str) else "refused, without a readable reason"
+    return printable(text[:TEXT_LIMIT]) if isinstance(text, str) else "refused, without a readable reason"
+
+
+def printable(text: str) -> str:
+    """`text`, which somebody else wrote, for a line of a log or of a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 async def _send(stream: ByteStream, fields: list[Any]) -> None:

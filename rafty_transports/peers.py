@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from rafty_transports.complaints import Complaints
 from rafty_transports.interfaces import Identity
 from rafty_transports.links import Limits
 from rafty_transports.queues import Outbox
@@ -60,7 +61,7 @@ class Peer:
     gone         since when it is known that it was removed; None if it was not
     """
 
-    def __init__(self, node_id: str, limits: Limits, *, member: bool) -> None:
+    def __init__(self, node_id: str, limits: Limits, complaints: Complaints, *, member: bool) -> None:
         self.id = node_id
         self.address = ""
         self.said = ""
@@ -76,6 +77,7 @@ class Peer:
         self.attempt = anyio.CancelScope()
         self.reported = False
         self.trouble: str | None = None
+        self._complaints = complaints
         self._heard = anyio.Event()
         self._refusals: dict[str, str] = {}
 
@@ -175,7 +177,7 @@ class Peer:
         """A handshake in this direction was refused, by either side."""
         if self._refusals.get(direction) != reason:
             self._refusals[direction] = reason
-            logger.warning("connection with %s refused: %s", self.id, reason)
+            self._complaints.write(logger, "connection with %s refused: %s", self.id, reason)
         if direction == DIALED:
             self.trouble = reason
 

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from rafty_core.configuration import Member, check_node_id
+from rafty_transports.complaints import Complaints
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.links import Limits
 from rafty_transports.peers import Peer
@@ -23,10 +24,12 @@ logger = logging.getLogger(__name__)
 
 
 class Roster:
-    """The peers of one node, in `peers` by id. `arrived` is called with each new one."""
+    """The peers of one node, in `peers` by id. `arrived` is called with each new one. What is wrong with any of them,
+    or with strangers, goes to the log by way of `complaints`."""
 
     def __init__(self, mine: Identity, limits: Limits, arrived: Callable[[Peer], None]) -> None:
         self.peers: dict[str, Peer] = {}
+        self.complaints = Complaints()
         self._mine = mine
         self._limits = limits
         self._arrived = arrived
@@ -140,7 +143,7 @@ class Roster:
         return [peer for peer in self.peers.values() if not peer.member]
 
     def _add(self, node_id: str, *, member: bool) -> Peer:
-        peer = self.peers[node_id] = Peer(node_id, self._limits, member=member)
+        peer = self.peers[node_id] = Peer(node_id, self._limits, self.complaints, member=member)
         self._arrived(peer)
         return peer
 

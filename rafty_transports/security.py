@@ -19,10 +19,10 @@ from anyio.abc import ByteStream
 from rafty_transports.credentials import Credentials as Credentials
 from rafty_transports.credentials import WrongCredentials as WrongCredentials
 from rafty_transports.credentials import list_of, names_of
-from rafty_transports.handshake import MAGIC, TEXT_LIMIT, HandshakeFailed, RefusedPeer, refuse
+from rafty_transports.handshake import MAGIC, TEXT_LIMIT, HandshakeFailed, RefusedPeer, printable, refuse
 from rafty_transports.interfaces import Refused
 from rafty_transports.tls_stream import TlsStream
-from rafty_transports.tls_words import printable, sentence
+from rafty_transports.tls_words import sentence
 
 _AGREED: Final = b"\x01"
 _REFUSED: Final = b"\x02"

@@ -49,11 +49,6 @@ def certificate_sentence(error: ssl.SSLCertVerificationError, whose: str) -> str
     return f"{whose} {known}" if known else f"{whose} was not accepted: {error.verify_message}"
 
 
-def printable(text: str) -> str:
-    """`text`, which somebody else wrote, for a line of a log."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def readable(end: ssl.SSLObject) -> dict[str, Any]:
     """The verified certificate of the other side. Empty if there is none, or none that Python can read: an authority
     may have signed names that are no text (R202)."""

@@ -18,7 +18,7 @@ from typing import Final
 import anyio
 from anyio.abc import ByteStream
 
-from rafty_transports.handshake import MAGIC, HandshakeFailed
+from rafty_transports.handshake import MAGIC, HandshakeFailed, printable
 
 PATH: Final = "/rafty"
 """Where rafty is found on a web server, unless its address says another path."""
@@ -219,7 +219,7 @@ def _parse_answer(head: bytes) -> tuple[str, Headers]:
         first, headers = _parse(head.decode("latin-1"))
     except ValueError as error:
         raise HandshakeFailed(f"the web server's answer is no HTTP: {error}") from error
-    return first.partition(" ")[2], headers
+    return printable(first.partition(" ")[2]), headers
 
 
 async def _reason(stream: ByteStream, headers: Headers, body: bytes) -> str:
