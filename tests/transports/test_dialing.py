@@ -213,7 +213,7 @@ async def test_a_node_speaks_as_its_certificate_wants_it_or_not_at_all(
 
 async def test_a_host_that_is_no_name_is_trouble_and_no_error() -> None:
     async with node("n1", {}) as one:
-        one.set_members([Member("n1"), Member("n2", f"{'x' * 70}.example:7000")], [])
+        one.set_members([Member("n1"), Member("n2", f"{'ä' * 70}.example:7000")], [])
         await until(lambda: "cannot connect to" in (one.peers()["n2"].trouble or ""))
 
 

@@ -50,14 +50,6 @@ async def counted(transport: NetworkTransport, reason: str) -> None:
     assert {word: count for word, count in transport.refusals.items() if count} == {reason: 1}
 
 
-async def test_plain_text_at_an_encrypted_port_is_no_tls(tmp_path: Path) -> None:
-    one = TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit_all, credentials=credentials(tmp_path / "all", "n1"))
-    async with one, await connect(one.address) as stream:
-        await stream.send(b"GET / HTTP/1.1\r\n\r\n")
-        await closed_by_peer(stream)
-        await counted(one, "tls")
-
-
 async def test_who_hangs_up_in_the_middle_has_spoken_no_tls(tmp_path: Path) -> None:
     one = TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit_all, credentials=credentials(tmp_path / "all", "n1"))
     async with one:
@@ -71,6 +63,15 @@ async def test_a_certificate_of_another_authority_proves_nothing(tmp_path: Path)
     async with TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit_all, credentials=ours) as one:
         with pytest.raises(Exception, match="not signed by the authority"):
             async with Wires(Limits(), theirs, ()).dialed(parse_address(one.address, "tls"), "n1"):
+                pass
+        await counted(one, "certificate")
+
+
+async def test_who_does_not_accept_the_certificate_of_this_node_is_counted(tmp_path: Path) -> None:
+    mine, other = credentials(tmp_path / "all", "n1"), credentials(tmp_path / "all", "n2")
+    async with TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit_all, credentials=mine) as one:
+        with pytest.raises(Exception, match="has a certificate for n1, not for n3"):
+            async with Wires(Limits(), other, ()).dialed(parse_address(one.address, "tls"), "n3"):
                 pass
         await counted(one, "certificate")
 
