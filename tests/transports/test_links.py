@@ -69,7 +69,8 @@ async def receiving(limits: Limits, inbox_bytes: int = 1_000_000) -> AsyncIterat
         async with near, ends[0]:
             side = Receiving(near.send, Inbox(inbox_bytes))
             tasks.start_soon(side.run, ends[0], limits)
-            yield side
+            with anyio.fail_after(10):
+                yield side
             tasks.cancel_scope.cancel()
 
 

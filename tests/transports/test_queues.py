@@ -1,5 +1,8 @@
 """What waits: how much of it, in which order it goes, and that nothing is counted twice or for ever."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 import anyio
 import pytest
 
@@ -108,6 +111,13 @@ async def test_an_inbox_that_is_full_makes_members_and_guests_wait_until_it_is_e
         await inbox.put([SMALL], 60, guest=guest)
         order.append(name)
 
+    with anyio.fail_after(5):
+        await _three_members_and_a_guest(inbox, put, order)
+
+
+async def _three_members_and_a_guest(
+    inbox: Inbox, put: Callable[[str, bool], Coroutine[Any, Any, None]], order: list[str]
+) -> None:
     async with anyio.create_task_group() as tasks:
         for name in ("first", "second", "third"):
             tasks.start_soon(put, name, False)
@@ -124,9 +134,10 @@ async def test_an_inbox_that_is_full_makes_members_and_guests_wait_until_it_is_e
 async def test_guests_wait_for_each_of_their_messages() -> None:
     inbox, count = Inbox(1 << 30), 1000
     began = anyio.current_time()
-    for _ in range(3):
-        await inbox.put([SMALL] * count, 1, guest=True)
-        await inbox.take()
+    with anyio.fail_after(5):
+        for _ in range(3):
+            await inbox.put([SMALL] * count, 1, guest=True)
+            await inbox.take()
     assert anyio.current_time() - began >= 2 * count * GUEST_SECONDS * 0.99
 
 
