@@ -171,7 +171,6 @@ class Acceptor:
             self._roster.complaints.write(logger, "connection of %s closed: %s", whose, error)
         finally:
             self.gate.leave(visit)
-            await anyio.aclose_forcefully(socket)
 
     async def _answer(self, stream: ByteStream, names: Names | None) -> tuple[Peer, Identity, bytes]:
         def check(theirs: Identity) -> None:
@@ -209,8 +208,7 @@ class Acceptor:
                 await receive_side(stream, rest, source, self._mine.node_id, self._inbox, self._limits)
         finally:
             source.hold(0)
-            if peer.accepted is connection:
-                peer.accepted = None
+            peer.accepted = None
             connection.ended.set()
 
     def _note_refusal(self, refusal: RefusedPeer) -> None:

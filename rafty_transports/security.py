@@ -22,7 +22,7 @@ from rafty_transports.credentials import list_of, names_of
 from rafty_transports.handshake import MAGIC, TEXT_LIMIT, HandshakeFailed, RefusedPeer, printable, refuse
 from rafty_transports.interfaces import Refused
 from rafty_transports.tls_stream import TlsStream
-from rafty_transports.tls_words import sentence
+from rafty_transports.tls_words import sentence, word
 
 _AGREED: Final = b"\x01"
 _REFUSED: Final = b"\x02"
@@ -100,9 +100,10 @@ async def _shake_hands(tls: TlsStream, who: str) -> frozenset[str]:
 
 def _failure(error: Exception, tls: TlsStream, who: str) -> Refused | HandshakeFailed:
     cause = error if isinstance(error, ssl.SSLError) else error.__cause__
-    text = sentence(cause if isinstance(cause, ssl.SSLError) else error, who, tls.first)
+    met = cause if isinstance(cause, ssl.SSLError) else error
+    text = sentence(met, who, tls.first)
     if text is not None:
-        return RefusedPeer(text, None)
+        return RefusedPeer(text, None, word(met, tls.first))
     if isinstance(cause, ssl.SSLError):
         return HandshakeFailed(f"{who} broke the handshake of TLS: {cause.reason or type(cause).__name__}")
     return HandshakeFailed(f"{who} ended the connection during the handshake of TLS")

@@ -63,6 +63,13 @@ def is_tls(first: bytes) -> bool:
     return first[:1] in _TLS
 
 
+def word(error: Exception, first: bytes) -> str:
+    """Under which word a refusal is counted that `sentence` has words for: no TLS 1.3 came about, or no proof."""
+    reason = (error.reason if isinstance(error, ssl.SSLError) else None) or ""
+    no_tls = (first and not is_tls(first)) or reason in _OLD or reason.endswith("ALERT_PROTOCOL_VERSION")
+    return "tls" if no_tls else "certificate"
+
+
 def sentence(error: Exception, who: str, first: bytes) -> str | None:
     """Why there is no agreement with `who`, who began with the bytes `first`; None if nobody refused anybody."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -101,7 +101,8 @@ async def _secured(socket: SocketStream, credentials: Credentials) -> tuple[Byte
     try:
         return await secure_accepted(socket, credentials)
     except Refused as refusal:
-        refusal.reason = "certificate"
+        if refusal.reason != "tls":
+            refusal.reason = "certificate"
         raise
     except HandshakeFailed as failure:
         failure.reason = "tls"

@@ -4,13 +4,21 @@ Whoever hears nothing closes: the accepting node in the handshake and after it, 
 would go on sending into nothing. A peer that comes again replaces what is left of its older connection.
 """
 
+from pathlib import Path
+
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
+from rafty_transports.addresses import parse_address
+from rafty_transports.certs import make
 from rafty_transports.handshake import answer
 from rafty_transports.links import Limits
+from rafty_transports.security import Credentials
+from rafty_transports.tcp import TcpTransport
+from rafty_transports.websocket_transport import WebSocketTransport
 from tests.transports.connections import (
+    ANYWHERE,
     NOWHERE,
     admission,
     admit_all,
@@ -39,6 +47,30 @@ async def test_a_connection_that_never_says_hello_is_closed() -> None:
     async with node("n1", {}, IMPATIENT) as one, await connect(one.address) as mute:
         await closed_by_peer(mute, SOON)
         await until(lambda: one.connections == 0, SOON)
+
+
+def certificate(directory: Path, node_id: str) -> Credentials:
+    """Credentials of this node."""
+    if not (directory / "certificates").exists():
+        make(directory / "certificates", ["n1", "n2"], 1)
+    files = (f"{node_id}.pem", f"{node_id}-key.pem", "ca.pem")
+    return Credentials.from_files(*(directory / "certificates" / name for name in files))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("tls", b""), ("tls", b"\x16\x03\x01\x02\x00"), ("ws", b""), ("ws", b"GET /raf")]
+)
+async def test_who_does_not_finish_tls_or_websocket_is_hung_up_on(kind: str, said: bytes, tmp_path: Path) -> None:
+    quick = Limits(handshake=0.3)
+    credentials = certificate(tmp_path, "n1") if kind == "tls" else None
+    made = TcpTransport if kind == "tls" else WebSocketTransport
+    async with made(identity("n1"), {}, ANYWHERE, admit=admit_all, limits=quick, credentials=credentials) as one:
+        async with await connect(parse_address(one.address).socket) as mute:
+            if said:
+                await mute.send(said)
+            await closed_by_peer(mute, 3.0)
+        await until(lambda: one.connections == 0)
+        assert one.refusals["silent"] == one.refusals.total == 1
 
 
 async def test_an_accepted_connection_that_falls_silent_is_closed() -> None:

@@ -11,6 +11,7 @@ from rafty_core.entries import Batch
 from rafty_core.messages import AppendEntries, Heartbeat
 from rafty_transports.codec import encode
 from rafty_transports.links import Limits
+from rafty_transports.peers import AcceptedConnection
 from tests.transports.connections import (
     NOWHERE,
     closed_by_peer,
@@ -43,6 +44,21 @@ async def test_nothing_is_read_from_the_older_connection() -> None:
         assert rounds(await messages_of(two, 1)) == [3]
         await older.aclose()
         await newer.aclose()
+
+
+async def test_nothing_is_read_from_the_newer_connection_before_the_older_has_ended() -> None:
+    async with node("n2", {"n1": NOWHERE}) as two:
+        peer = two._peers["n1"]
+        older = peer.accepted = AcceptedConnection(identity("n1"))
+        async with await connect_as(two.address, identity("n1"), "n2") as newer:
+            await newer.send(encode(heartbeat("n1", "n2", 5))[0])
+            await until(lambda: peer.incoming == 1 and older.scope.cancel_called)
+            await anyio.wait_all_tasks_blocked()
+            assert peer.accepted is older
+            assert rounds(two._inbox._items) == []
+            peer.accepted = None
+            older.ended.set()
+            assert rounds(await messages_of(two, 1)) == [5]
 
 
 async def test_what_waited_for_a_lost_connection_is_not_sent_on_the_next() -> None:

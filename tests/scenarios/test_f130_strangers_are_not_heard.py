@@ -4,14 +4,18 @@ Two clusters share a network and one address is wrong; an old disk image starts 
 vote came from somebody else. None of it reaches the core.
 """
 
+from pathlib import Path
+
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from rafty_core.messages import RequestVoteResponse
+from rafty_transports.certs import make
 from rafty_transports.codec import encode
-from rafty_transports.handshake import RefusedPeer, answer
+from rafty_transports.handshake import RefusedPeer, answer, dial
 from rafty_transports.interfaces import Identity, Refused
+from rafty_transports.security import Credentials, secure_dialed
 from rafty_transports.tcp import TcpTransport
 from tests.transports.connections import (
     ANYWHERE,
@@ -21,6 +25,7 @@ from tests.transports.connections import (
     admission,
     admit_all,
     closed_by_peer,
+    connect,
     connect_as,
     identity,
     node,
@@ -88,6 +93,28 @@ async def test_a_vote_in_the_name_of_another_closes_the_connection() -> None:
                 await until(lambda two=two: two.refusals["frame"] == 1, 3.0)  # type: ignore[misc]
                 await closed_by_peer(stream)
             assert [type(item).__name__ for item in two._inbox._items].count("RequestVoteResponse") == 0
+
+
+async def test_a_certificate_proves_one_name_and_no_other(tmp_path: Path) -> None:
+    make(tmp_path / "all", ["n1", "n2"], 1)
+    one, two = (
+        Credentials.from_files(
+            *(tmp_path / "all" / name for name in (f"{node_id}.pem", f"{node_id}-key.pem", "ca.pem"))
+        )
+        for node_id in ("n1", "n2")
+    )
+    async with TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit_all, credentials=one) as transport:
+        for name in ("n3", "n2"):
+            async with await connect(transport.address) as socket:
+                stream = await secure_dialed(socket, two, "n1")
+                if name == "n2":
+                    await dial(stream, identity(name), "n1", admission())
+                    await until(lambda: list(transport.peers()) == ["n2"])
+                else:
+                    with pytest.raises(Refused, match="has a certificate for n2, not for n3"):
+                        await dial(stream, identity(name), "n1", admission())
+                    await until(lambda: transport.refusals["certificate"] == 1)
+                    assert transport.peers() == {}
 
 
 async def test_the_dialing_node_does_not_talk_to_another_cluster() -> None:

@@ -5,18 +5,23 @@ opens it; one that was connected is let go after a while, and then is told. To b
 yet, is no removal: such a node goes on.
 """
 
+import threading
+
 import anyio
 import pytest
 
 from rafty_core.configuration import Member
-from rafty_transports.interfaces import Refused, RemovedFromCluster
+from rafty_transports.handshake import dial
+from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.tcp import TcpTransport
 from tests.transports.connections import (
     ANYWHERE,
     FORGETFUL,
     NOWHERE,
     QUICK,
+    admission,
     admit_all,
+    connect,
     connect_as,
     heartbeat,
     identity,
@@ -81,3 +86,21 @@ async def test_other_refusals_are_no_removal() -> None:
             assert waiting.removed is None
         with pytest.raises(Refused, match="it must be admitted first"):
             await connect_as(careful.address, identity("n3", incarnation="old"), "n1")
+
+
+async def test_a_node_that_is_removed_while_it_is_met_is_refused_and_the_other_stays() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def admit(_: Identity) -> None:
+        entered.set()
+        release.wait(10)
+
+    async with TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit, limits=QUICK) as one:
+        async with await connect(one.address) as stream, anyio.create_task_group() as tasks:
+            tasks.start_soon(dial, stream, identity("n3", incarnation="old"), "n1", admission())
+            await until(entered.is_set)
+            one.set_members([Member("n1")], [Member("n3", "", "old")])
+            release.set()
+            await until(lambda: one.refusals.total)
+        assert one.refusals["removed"] == one.refusals.total == 1
+        assert (one.removed, one.peers()) == (None, {})

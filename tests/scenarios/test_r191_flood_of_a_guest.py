@@ -13,7 +13,7 @@ import pytest
 from rafty_core.output import ProtocolViolation
 from rafty_transports.memory import MemoryNetwork
 from rafty_transports.queues import GUEST_SECONDS, Inbox
-from rafty_transports.telling import Telling
+from rafty_transports.telling import COMPLAINT_SECONDS, Telling
 from tests.transports.connections import heartbeat
 from tests.transports.nodes import cluster, leader_of
 
@@ -53,5 +53,13 @@ async def test_a_flood_of_complaints_is_one_line(caplog: pytest.LogCaptureFixtur
             telling.end()
             async for _ in notices:
                 watching += 1
+            telling._complained -= 2 * COMPLAINT_SECONDS
+            for number in (1, 2):
+                telling.tell([ProtocolViolation("x1", f"later {number}")], leader.status())
+            telling._complained -= 2 * COMPLAINT_SECONDS
+            telling.tell([ProtocolViolation("x1", "last")], leader.status())
+    later, last = (record.getMessage() for record in caplog.records[-2:])
+    assert later.endswith("later 1, and 499 more since the last one")
+    assert last.endswith("last, and 1 more since the last one")
     assert watching == 500
     assert sum("nonsense" in record.getMessage() for record in caplog.records) == 1

@@ -18,6 +18,7 @@ from rafty_transports.handshake import (
     REMOVED,
     TEXT_LIMIT,
     HandshakeFailed,
+    OnlyAsked,
     RefusedPeer,
     answer,
     dial,
@@ -216,6 +217,7 @@ async def test_a_welcome_that_is_wrong_is_refused(
     [
         ([WELCOME], HandshakeFailed, "protocol"),
         ([9], HandshakeFailed, "protocol"),
+        ([FAREWELL], OnlyAsked, "silent"),
         ([REFUSAL, "not you"], RefusedPeer, "other"),
         ([REFUSAL, "you are gone", REMOVED], RemovedFromCluster, "removed"),
     ],
@@ -288,23 +290,20 @@ async def test_who_was_refused_and_stays_is_left_soon(talks: bool) -> None:
         tasks.start_soon(talk)
         began = anyio.current_time()
         await refuse(far, Refused("not you"))
-        assert anyio.current_time() - began < (0.4 if talks else 2.0)
+        took = anyio.current_time() - began
+        assert took < 0.4 if talks else 0.4 < took < 2.0  # what is unread would have a close reset the connection
         tasks.cancel_scope.cancel()
-
-
-async def test_a_reason_waits_a_moment_for_who_is_to_read_it() -> None:
-    async with both_ends() as (near, far), anyio.create_task_group() as tasks:
-        await near.send(bytes(3000))  # unread, it would have a close reset the connection
-        tasks.start_soon(refuse_and_close, far, Refused("not you"))
-        said = b""
-        while b"not you" not in said:
-            said += await near.receive()
-        await near.aclose()
 
 
 async def test_a_connection_that_breaks_in_the_middle_is_a_handshake_that_failed() -> None:
     async with both_ends() as (near, far):
         await far.aclose()
+        assert isinstance(await outcome(dial(near, ONE, "n2", admission())), HandshakeFailed)
+    async with both_ends() as (near, far):
+        await far.aclose()
+        with pytest.raises(anyio.BrokenResourceError):
+            while True:
+                await near.send(b"x")
         assert isinstance(await outcome(dial(near, ONE, "n2", admission())), HandshakeFailed)
     for cut in (2, 8, 30):
         ended = await answered(sentence(hello())[:cut])
