@@ -17,6 +17,7 @@ modules in this order:
     cluster, parts                        all of it together, and which parts can be replaced by real ones
     points, nemesis, hand, strikes        what goes wrong, and at which moments
     churn, stories, behind, late          members that come and go; chains of faults that lead to where chance does not
+    intrigues                             such chains that are aimed at a leader, and at what it does not hear
     forged, lies, misshapen, mistakes     messages that no node sends, calls that no driver makes
     liveness                              what must come to pass when nothing goes wrong any more
     run, story, failure, tally            a run from start to end, told in English; what many have reached

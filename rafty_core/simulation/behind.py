@@ -26,9 +26,9 @@ def leave_behind(cluster: Cluster) -> bool:
     keep_only(cluster, lost, [])
     for _ in range(draw.choice((0, 4, 20))):
         cluster.propose(lost)
-    cluster.world.after(alone, lambda: _go_on(cluster, lost))
-    cluster.world.after(alone + 0.2, lambda: _forget(cluster, lost))
-    cluster.world.after(alone + draw.choice((0.25, 0.5)), lambda: _let_back(cluster, lost))
+    cluster.world.after(alone, lambda: go_on(cluster, lost))
+    cluster.world.after(alone + 0.2, lambda: forget(cluster, lost))
+    cluster.world.after(alone + draw.choice((0.25, 0.5)), lambda: let_back(cluster, lost))
     return True
 
 
@@ -40,6 +40,8 @@ def leave_behind_twice(cluster: Cluster) -> bool:
         return False
     lost = world.random.choice(leaders)
     keep_only(cluster, lost, [])
+    lost.halt_machine(True)  # it learns late what is decided
+    world.after(2.6, lambda: lost.halt_machine(False))
     for _ in range(10):
         cluster.propose(lost)
 
@@ -52,11 +54,11 @@ def leave_behind_twice(cluster: Cluster) -> bool:
         if lost in cluster.leaders:
             keep_only(cluster, lost, [])
             cluster.propose(lost)
-            world.after(1.4, lambda: _go_on(cluster, lost))
-            world.after(1.6, lambda: _forget(cluster, lost))
-            world.after(1.9, lambda: _let_back(cluster, lost))
+            world.after(1.4, lambda: go_on(cluster, lost))
+            world.after(1.6, lambda: forget(cluster, lost))
+            world.after(1.9, lambda: let_back(cluster, lost))
 
-    world.after(1.4, lambda: _let_back(cluster, lost))
+    world.after(1.4, lambda: let_back(cluster, lost))
     world.after(1.7, hand_back)
     world.after(2.1, strand_again)
     return True
@@ -70,31 +72,36 @@ def late_appends(cluster: Cluster) -> bool:
         return False
     leader, lost = world.random.choice(leaders), world.random.choice(others)
     world.note(lost.id, "gets its appends late")
-    cluster.network.hold(AppendEntries, lost.id, world.random.uniform(0.35, 0.8))
+    late = world.random.uniform(0.35, 0.8)
+    cluster.network.hold(AppendEntries, lost.id, late)
+    lost.snapshots.held = True
     for _ in range(3):
         cluster.propose(leader)
+    world.after(0.003, lambda: cluster.network.hold(AppendEntries, lost.id, late + 0.3))  # that they are committed
+    world.after(late + world.random.uniform(0.001, 0.01), lost.snapshots.let_go)
     world.after(0.1, lambda: leader.receive(PeerUnreachable(lost.id)))
-    world.after(0.15, lambda: _forget(cluster, lost))
+    world.after(0.15, lambda: forget(cluster, lost))
     return True
 
 
 def _halt(cluster: Cluster, leader: SimulatedNode, lost: SimulatedNode, alone: float) -> None:
     """A follower stops; its leader finds out that messages are lost when the log is gone already (F85)."""
     lost.pause(True)
-    cluster.world.after(alone - 0.3, lambda: _go_on(cluster, lost))
-    cluster.world.after(alone, lambda: _forget(cluster, lost))
+    cluster.world.after(alone - 0.3, lambda: go_on(cluster, lost))
+    cluster.world.after(alone, lambda: forget(cluster, lost))
     cluster.world.after(alone + 0.4, lambda: leader.receive(PeerUnreachable(lost.id)))
     cluster.world.after(alone + 0.5, lambda: lost.pause(False) if lost.paused else None)
 
 
-def _go_on(cluster: Cluster, lost: SimulatedNode) -> None:
+def go_on(cluster: Cluster, lost: SimulatedNode) -> None:
+    """Whoever leads now, but for the one that is lost, gets some proposals."""
     for leader in cluster.leaders:
         if leader is not lost and not cluster.network.calm:
             for _ in range(3):
                 cluster.propose(leader)
 
 
-def _forget(cluster: Cluster, lost: SimulatedNode) -> None:
+def forget(cluster: Cluster, lost: SimulatedNode) -> None:
     """The leader forgets its log, or all do; if others have theirs, the next leader needs no snapshot."""
     if cluster.network.calm:
         return
@@ -103,7 +110,8 @@ def _forget(cluster: Cluster, lost: SimulatedNode) -> None:
             node.snapshots.take(node.raft, everything=True)
 
 
-def _let_back(cluster: Cluster, lost: SimulatedNode) -> None:
+def let_back(cluster: Cluster, lost: SimulatedNode) -> None:
+    """The one that was lost reaches the others again, and they reach it."""
     if cluster.network.calm:
         return  # what is blocked now stays so
     cluster.world.note(lost.id, "is let back")

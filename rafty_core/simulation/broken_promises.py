@@ -7,6 +7,7 @@ from rafty_core import AppendEntries, Campaign
 from rafty_core.invariants import state_of
 from rafty_core.quorum import majority
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.hand import Hand
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import ELECTION_TIMEOUT
 
@@ -62,6 +63,28 @@ def forget_promise(cluster: Cluster, voter: SimulatedNode) -> bool:
     for part in range(8):
         world.after(lease + 0.09 * part / 7, campaign)
     return True
+
+
+def freeze_leader(hand: Hand) -> None:
+    """Stop a leader that has old answers in its inbox, let others lead, and let it go on with reads and nothing that
+    tells it of them (faults F91, F93)."""
+    cluster, world = hand.cluster, hand.world
+    leaders = [leader for leader in cluster.leaders if not leader.paused]
+    if not leaders:
+        return
+    leader = world.random.choice(leaders)
+    leader.pause(True)
+    deaf_in, longest = world.random.uniform(0, 0.05), world.random.uniform(0.3, 2.5)
+
+    def go_on() -> None:
+        if leader.paused and leader.raft is not None:
+            for _ in range(world.random.randint(1, 3)):
+                cluster.calls.read(leader, world.random.choice(("linearizable", "lease")))
+            leader.pause(False)
+
+    hand.later(deaf_in, deaf_in, lambda: hand.isolate(leader, deaf=True, mute=False))
+    hand.later(longest, longest, go_on)
+    hand.later(longest + 0.05, longest + 0.2, hand.heal)
 
 
 def starve(cluster: Cluster, leader: SimulatedNode) -> None:

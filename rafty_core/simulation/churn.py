@@ -109,7 +109,11 @@ class Churn:
                 cluster.network.blocked[leader.id, other] = cluster.network.blocked[other, leader.id] = None
         for _ in range(self.world.random.randint(2, 6)):
             self._propose(leader)
-        self._later(0.05, lambda: self.change_at(leader, 1.0))
+        if self.world.chance(0.6):
+            moved = self.world.random.choice(list(cluster.nodes))
+            self._later(0.05, lambda: cluster.calls.change(leader, [self._made("update", moved)]))
+        else:
+            self._later(0.05, lambda: self.change_at(leader, 1.0))
 
         def press() -> None:
             for other in cluster.leaders:
@@ -119,7 +123,7 @@ class Churn:
         def compact() -> None:
             for other in cluster.live:
                 if other is not leader and other.raft is not None:
-                    other.snapshots.take(other.raft)
+                    other.snapshots.take(other.raft, everything=True)
 
         heal = self.world.random.uniform(1.0, 1.8)
         self._later(heal - 0.2, press)
@@ -210,6 +214,16 @@ class Churn:
                 joining.gone = True  # nobody ever starts it
             self.world.after(delay, lambda: self._start(joining))
         return self._made(kind, name, joining.incarnation)
+
+    def bring_back(self, leader: SimulatedNode, name: str, kind: str = "add_voter") -> None:
+        """Ask this leader to take in a node of this name, one that begins anew; if that is no member any more."""
+        now = state_of(leader.raft).configuration if leader.raft is not None else None
+        settled = leader.raft.committed_configuration if leader.raft is not None else None
+        if now is None or settled is not now or not now.at_rest or now.member(name) is not None:
+            return
+        joining = self.cluster.join(name)
+        self._start(joining)
+        self.cluster.calls.change(leader, [self._made(kind, name, joining.incarnation)], force=True)
 
     def _start(self, node: SimulatedNode) -> None:
         if node.raft is None and not node.gone and not self.hand.stopped:

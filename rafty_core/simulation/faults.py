@@ -26,6 +26,7 @@ STRIKES: Mapping[str, tuple[str, ...]] = {
     "lagging_disk": ("pauses",),
     "overtaken": ("partitions", "pauses"),
     "leave_behind": ("partitions", "snapshots"),
+    "intrigue": ("crashes", "partitions", "pauses", "members"),
     "meet_stranger": ("messages",),
     "err": ("messages",),
 }

@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from rafty_core import Campaign, Change, InstallSnapshot, SnapshotFailed, SnapshotReceived, TimeoutNow
+from rafty_core import (
+    Campaign,
+    Change,
+    InstallSnapshot,
+    InstallSnapshotResponse,
+    SnapshotFailed,
+    SnapshotReceived,
+    TimeoutNow,
+)
 from rafty_core.invariants import state_of
 from rafty_core.roles import Leader
 from rafty_core.simulation.broken_promises import keep_only
@@ -39,8 +47,9 @@ class Late:
             kinds = (self._hold, self._hold, self._campaign, self._misreport, self._repeat_appends)
             self._strike(f"{name}, late", partial(kinds[int(chance * len(kinds))], node))
         elif point == "offers a snapshot":
-            if chance < 0.3:
-                self._strike(f"{name}, late", partial(self._reach_receivers, node))
+            if chance < 0.5:
+                act = self._reach_receivers if chance < 0.3 else self._fail_earlier
+                self._strike(f"{name}, late", partial(act, node))
         elif point in ROLES:
             if self._held.get(node.id) == point:
                 self._let_go(node)
@@ -117,6 +126,14 @@ class Late:
                     self.cluster.nodes[peer].receive(Campaign())
                 else:
                     self.cluster.network.repeat_appends(peer)
+
+    def _fail_earlier(self, leader: SimulatedNode) -> None:
+        """Word comes that a snapshot could not be had which was offered before this one (F85)."""
+        state = state_of(leader.raft) if leader.raft is not None else None
+        for peer, progress in state.role.progress.items() if state and isinstance(state.role, Leader) else ():
+            if progress.pending_snapshot > 1 and state is not None:
+                index = self.world.random.randint(1, progress.pending_snapshot - 1)
+                leader.receive(InstallSnapshotResponse(peer, leader.id, state.term, index))
 
     def _misreport(self, node: SimulatedNode) -> None:
         """A driver's word on a fetch that it began before this one."""

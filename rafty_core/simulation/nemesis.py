@@ -13,10 +13,11 @@ from zlib import crc32
 
 from rafty_core import Campaign
 from rafty_core.simulation.behind import late_appends, leave_behind, leave_behind_twice
-from rafty_core.simulation.broken_promises import forget_promise, keep_one_half, starve
+from rafty_core.simulation.broken_promises import forget_promise, freeze_leader, keep_one_half, starve
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.hand import Hand
+from rafty_core.simulation.intrigues import Intrigues
 from rafty_core.simulation.late import LATE, Late
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.points import POINTS
@@ -37,6 +38,9 @@ def _name(kind: Callable[..., None]) -> str:
 BETWEEN_STRAGGLERS = 1.2
 """Seconds, on average, until another node is left behind, where there are snapshots."""
 
+BETWEEN_INTRIGUES = 4.0
+"""Seconds, on average, until another chain of changes and faults is aimed at a leader."""
+
 
 class Nemesis:
     """Breaks something every now and then, until it is told to stop."""
@@ -54,6 +58,7 @@ class Nemesis:
         self._reached: Counter[tuple[str, str]] = Counter()
         self._stories = Stories(self.hand)
         self.hand.busy = lambda: self._stories.going_on
+        self._intrigues = Intrigues(self.hand, self._churn, self._stories)
         self._late = Late(cluster, self._strike)
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
@@ -67,7 +72,8 @@ class Nemesis:
             (share * options.proposal_interval, self._propose),
             (share * options.read_interval, self._read),
             (options.snapshot_interval, self._take_snapshot),
-            (BETWEEN_STRAGGLERS if options.snapshot_interval else 0, self._leave_behind),
+            (BETWEEN_STRAGGLERS if options.snapshot_interval and self._may("leave_behind") else 0, self._leave_behind),
+            (BETWEEN_INTRIGUES if self._may("intrigue") else 0, self._intrigue),
             (options.churn_interval, churn.change),
             (options.transfer_interval, churn.transfer),
         ):
@@ -89,6 +95,7 @@ class Nemesis:
                 node.start()
             elif node.paused:
                 node.pause(False)
+            node.halt_machine(False)
 
     # ---------------------------------------------------------------- rhythm
 
@@ -148,6 +155,7 @@ class Nemesis:
             self._stories.lagging_disk,
             self._meet_stranger,
             self._err,
+            self._intrigue,
             *(self._leave_behind,) * 3,
         )
         kind = self._choose((*kinds, *more, self._freeze_leader, self._freeze_leader, self._forget_promise, *stories))
@@ -161,6 +169,10 @@ class Nemesis:
 
     def _allows(self, kind: str) -> bool:
         return not self.cluster.options.kinds or kind in self.cluster.options.kinds
+
+    def _may(self, kind: str) -> bool:
+        """Whether this fault may come by itself: in a perfect world none does."""
+        return self.cluster.options.fault_interval > 0 and self._allows(kind)
 
     def _any_node(self) -> SimulatedNode:
         leaders, nodes = self.cluster.leaders, self.cluster.there
@@ -182,6 +194,8 @@ class Nemesis:
                 self._strike(f"{name}, halves", partial(self._churn.part_halves, node))
             elif chance < 0.6:
                 self._strike(f"{name}, halves", partial(self._keep_one_half, node))
+        if point == "leaves joint" and self._chance_of(f"{name}, return") < 0.3:
+            self._strike(f"{name}, return", partial(self._intrigues.return_at_once, node))
         self._aim_at_lease(node, point, name)
         if point == "forwards a proposal" and self._chance_of(f"{name}, bounce") < 0.01:
             self._strike(f"{name}, bounce", partial(self._strikes.bounce, node))
@@ -272,24 +286,7 @@ class Nemesis:
             self.hand.later(0.05, 2.0, lambda: node.pause(False) if node.paused else None)
 
     def _freeze_leader(self) -> None:
-        """Stop a leader that has old answers in its inbox, let others lead, and let it go on with reads and nothing
-        that tells it of them (faults F91, F93)."""
-        leaders = [leader for leader in self.cluster.leaders if not leader.paused]
-        if not leaders:
-            return
-        leader = self.world.random.choice(leaders)
-        leader.pause(True)
-        deaf_in, longest = self.world.random.uniform(0, 0.05), self.world.random.uniform(0.3, 2.5)
-
-        def go_on() -> None:
-            if leader.paused and leader.raft is not None:
-                for _ in range(self.world.random.randint(1, 3)):
-                    self.cluster.calls.read(leader, self.world.random.choice(("linearizable", "lease")))
-                leader.pause(False)
-
-        self.hand.later(deaf_in, deaf_in, lambda: self.hand.isolate(leader, deaf=True, mute=False))
-        self.hand.later(longest, longest, go_on)
-        self.hand.later(longest + 0.05, longest + 0.2, self.hand.heal)
+        freeze_leader(self.hand)
 
     def _keep_one_half(self, leader: SimulatedNode) -> None:
         delay = self.world.random.choice((0.0, 0.0, 0.02))
@@ -309,9 +306,14 @@ class Nemesis:
     def _err(self) -> None:
         self._strikes.err(self._any_node())
 
+    def _intrigue(self) -> None:
+        self._intrigues.begin()
+
     def _leave_behind(self) -> None:
-        story = (leave_behind, leave_behind, leave_behind_twice, late_appends, late_appends)
-        self._begin_story(self.world.random.choice(story), 3)
+        story = self.world.random.choice((leave_behind, leave_behind, leave_behind_twice, late_appends, late_appends))
+        if story is not leave_behind and not self._stories.going_on:
+            self._stories.keep_quiet(2.6 if story is leave_behind_twice else 1.0)
+        self._begin_story(story, 3)
 
     def _begin_story(self, story: Callable[[Cluster], bool], attempts: int) -> None:
         """Where nobody leads, the network heals first."""

@@ -42,7 +42,7 @@ GRAIN = 1e-6
 class SimulatedNode:
     """A node over all its lives: its disk, its clock, what waits for it, and the core while it is up.
 
-    `gone`: it was shut down for ever, since it was removed, or its disk is damaged.
+    `gone`: it was shut down for ever, since it was removed, or its disk is damaged. `halted`: its machine stands still.
     """
 
     def __init__(self, cluster: "Cluster", node_id: str, configuration: Configuration, incarnation: str = "") -> None:
@@ -55,7 +55,7 @@ class SimulatedNode:
         self.raft: Raft | None = None
         self.boot = 0
         self.deadline = float("inf")  # as of the last step
-        self.paused = self.gone = False
+        self.paused = self.gone = self.halted = False
         self.slowness = 1.0
         self.machine = MachineState()
         make, check = cluster.parts.machine, cluster.parts.check
@@ -82,7 +82,7 @@ class SimulatedNode:
         self._inbox, self._wake_at = [], float("inf")
         self._to_apply.clear()
         self.restoring.clear()
-        self._applying = self.paused = False
+        self._applying = self.paused = self.halted = False
         try:
             stable = self.disk.load()
         except StorageRefused as error:
@@ -263,7 +263,15 @@ class SimulatedNode:
     def _persisted(self, seq: int) -> None:
         self.receive(Persisted(seq))
 
+    def halt_machine(self, halted: bool) -> None:
+        """Let the state machine stand still, or go on."""
+        self.halted = halted
+        if self._to_apply and not self._applying and self.raft is not None:
+            self._apply_some()
+
     def _apply_some(self) -> None:
+        if self.halted:
+            return
         self._applying = True
         boot = self.boot
         delay = self.options.apply_time * self.slowness * self.world.random.uniform(0.3, 2)

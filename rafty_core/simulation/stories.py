@@ -28,6 +28,10 @@ class Stories:
         """Whether a story goes on that nothing else must heal before its end."""
         return self.world.time < self._end
 
+    def keep_quiet(self, seconds: float) -> None:
+        """For so long clients propose nothing, and nothing is healed."""
+        self._end = max(self._end, self.world.time + seconds)
+
     def succession(self) -> None:
         """One leader after the other is left alone with what nobody else has, and then the next; what they hold differs
         by several terms when they meet (faults F31 to F34, F42, F53)."""

@@ -27,7 +27,7 @@ class TransferContracts:
         self._asked: dict[Any, TransferLeadership] = {}  # and not answered
         self._transferring: tuple[str, float] | None = None
         self._wished: tuple[int, bool] = (0, False)  # the term that was begun here, and whether a leader wished it
-        self._reads: dict[Any, tuple[int, bool, int]] = {}  # newest round before it, whether a lease will do, how often
+        self._reads: dict[Any, list[tuple[int, bool]]] = {}  # the newest round begun before it, and if a lease would do
 
     def after(self, before: Before, state: State, events: Sequence[Event], output: Output, *, led: bool) -> None:
         """Check what the step did; `led`: whether the account has followed it. Raises `InvariantViolation`."""
@@ -139,40 +139,32 @@ class TransferContracts:
         that might go by the lease, if the lease was given away, is not promised, or its promise is not committed."""
         for event in events:
             if isinstance(event, ReadIndexRequest):
-                self._ask((event.sender, event.boot, event.sequence), self._round(before), event.lease)
+                copies = self._reads.setdefault((event.sender, event.boot, event.sequence), [])
+                copies.append(copies[0] if copies else (self._round(before), event.lease))  # a network may repeat it
             elif isinstance(event, Read) and event.mode != "at_least":
-                self._ask(event.token, self._round(before), event.mode == "lease")
+                self._reads.setdefault(event.token, [(self._round(before), event.mode == "lease")])
         if not self._reads:
             return
         for message in output.messages:
             if isinstance(message, ReadIndexResponse):
-                read = self._answered((message.to, message.boot, message.sequence))
+                read = self._take((message.to, message.boot, message.sequence))
                 if read is not None and message.read_index > 0:
                     self._check_read(state, message, *read)
         for answer in output.answers:
-            read = self._answered(answer.token) if isinstance(answer, ReadAnswer) else None
+            read = self._take(answer.token) if isinstance(answer, ReadAnswer) else None
             if read is not None and answer.error is None:
                 self._check_read(state, answer, *read)
         for ready in state.reads.ready.values():
-            read = self._answered(ready.token)
+            read = self._take(ready.token)
             if read is not None:
                 self._check_read(state, ready, *read)
 
-    def _ask(self, name: object, round: int, lease: bool) -> None:
-        """A question that is open already was repeated by the network; each copy is answered."""
-        first, lease, copies = self._reads.get(name, (round, lease, 0))
-        self._reads[name] = first, lease, copies + 1
-
-    def _answered(self, name: object) -> tuple[int, bool] | None:
-        """When this was asked, and whether by lease; None if it was not asked of this leader."""
-        if name not in self._reads:
-            return None
-        round, lease, copies = self._reads[name]
-        if copies > 1:
-            self._reads[name] = round, lease, copies - 1
-        else:
-            del self._reads[name]
-        return round, lease
+    def _take(self, name: Any) -> tuple[int, bool] | None:
+        """The oldest copy of this question that has no answer yet; None if there is none."""
+        copies = self._reads.get(name, [])
+        if len(copies) <= 1:
+            self._reads.pop(name, None)
+        return copies.pop(0) if copies else None
 
     def _round(self, before: Before) -> int:
         return self._account.round if isinstance(before.role, Leader) else 0
