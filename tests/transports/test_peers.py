@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from rafty_core.configuration import Member
+from rafty_transports.complaints import Complaints
 from rafty_transports.links import Limits
 from rafty_transports.peers import ACCEPTED, DIALED, AcceptedConnection, Peer
 from rafty_transports.roster import Roster
@@ -19,7 +20,7 @@ OLD, NEW = identity("n2", incarnation="old"), identity("n2", incarnation="new")
 
 def peer_of(*, connected: bool = False, accepted: bool = False) -> Peer:
     """n2, a member, as n1 knows it."""
-    peer = Peer("n2", Limits(), member=True)
+    peer = Peer("n2", Limits(), Complaints(), member=True)
     peer.outbox.connected = connected
     if accepted:
         peer.accepted = AcceptedConnection(OLD)

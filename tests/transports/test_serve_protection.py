@@ -139,7 +139,7 @@ def test_clients_without_a_password_show_a_certificate(certificates: Path) -> No
         context = serve._for_clients(wanted, serve._credentials(wanted))
         assert context is not None
         assert context.verify_mode == mode
-        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+        assert context.current.minimum_version == ssl.TLSVersion.TLSv1_2
         assert serve._for_clients(replace(wanted, client_tls=False), serve._credentials(wanted)) is None
         assert serve._for_clients(wanted, None) is None
 
@@ -173,9 +173,9 @@ def test_a_client_shows_a_certificate_of_the_same_authority(certificates: Path, 
     wanted = settings(certificates)
     context = serve._for_clients(wanted, serve._credentials(wanted))
     assert context is not None
-    assert shown_by(context, shows=certificates) == certificate_in(certificates)
+    assert shown_by(context.current, shows=certificates) == certificate_in(certificates)
     for shows in (None, tmp_path / "others"):
-        assert shown_by(context, shows=shows) is None
+        assert shown_by(context.current, shows=shows) is None
 
 
 @pytest.mark.anyio
@@ -187,11 +187,11 @@ async def test_a_certificate_that_is_replaced_is_shown_to_clients_too(tmp_path: 
     context = serve._for_clients(wanted, credentials)
     assert credentials is not None
     assert context is not None
-    assert shown_by(context) == certificate_in(tmp_path / "now")
+    assert shown_by(context.current) == certificate_in(tmp_path / "now")
     for file in (tmp_path / "later").iterdir():
         (tmp_path / "now" / file.name).write_bytes(file.read_bytes())
     await credentials.contexts()
-    assert shown_by(context) == certificate_in(tmp_path / "later")
+    assert shown_by(context.current) == certificate_in(tmp_path / "later")
 
 
 def test_contexts_of_ones_own_are_none_for_clients() -> None:
