@@ -242,7 +242,7 @@ FAULTS: list[tuple[type[Names], str, str]] = [
 @pytest.mark.parametrize(("kind", "rule", "words"), FAULTS, ids=[f"{kind.__name__}-{rule}" for kind, rule, _ in FAULTS])
 def test_each_fault_is_named(kind: type[Names], rule: str, words: str) -> None:
     with pytest.raises(ConformanceError, match=re.escape(words)) as caught:
-        check_state_machine(kind, name, only=[rule], seeds=range(5))
+        check_state_machine(kind, name, only=[rule], seeds=range(20))
     assert caught.value.rule == rule
 
 
