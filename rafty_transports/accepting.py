@@ -63,6 +63,9 @@ peer         too many of one peer                        frame        a frame th
 slow_frame   a frame that was not finished in time       other        for a reason of `admit`
 """
 
+PAUSE = 0.1
+"""Seconds before the next attempt to accept, after one that failed."""
+
 
 class TransportError(OSError):
     """The transport cannot do its work on this host; the text is one sentence that says why."""
@@ -132,8 +135,12 @@ class Acceptor:
             try:
                 stream = await listener.accept()
             except (OSError, anyio.BrokenResourceError) as error:
-                logger.warning("cannot accept a connection: %s", error)
-                await anyio.sleep(0.1)  # out of file descriptors, as a rule: others must be closed first
+                cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
+                if isinstance(cause, ConnectionError):  # a stranger that left before it was accepted delays nobody
+                    continue
+                reason = (getattr(cause, "strerror", None) or str(cause)).lower()
+                self._roster.complaints.write(logger, "cannot accept a connection: %s", reason)
+                await anyio.sleep(PAUSE)  # out of file descriptors, as a rule: others must be closed first
                 continue
             try:
                 visit = self.gate.enter(_host_of(stream))

@@ -40,6 +40,9 @@ HELLO_LIMIT: Final = 4096
 TEXT_LIMIT: Final = 1000
 """The initial configuration and reasons are cut to this many characters: they are words for people."""
 
+INCARNATION_LIMIT: Final = 64
+"""Limit in characters on an incarnation, which is kept for ever of whoever is met."""
+
 HANDSHAKE_SECONDS: Final = 5.0
 """A connection that has not agreed after this many seconds is closed, on both sides."""
 
@@ -278,6 +281,8 @@ def _identity(fields: list[Any], start: int, address: int) -> Identity:
         raise Refused(
             f"{node_id} gives a cluster id, an incarnation, an address or a configuration that is no text", "protocol"
         )
+    if len(incarnation) > INCARNATION_LIMIT:
+        raise Refused(f"{node_id} gives an incarnation of more than {INCARNATION_LIMIT} characters", "protocol")
     if type(boot) is not int or not 0 <= boot <= LARGEST:
         raise Refused(f"{node_id} gives a boot that is no number: {boot!r:.40}", "protocol")
     return Identity(cluster_id, node_id, incarnation, boot, bootstrap, reached)

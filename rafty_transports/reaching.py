@@ -8,14 +8,19 @@ one soon after, finds it in the time of an election or two. Resolving a name has
 for reasons that have nothing to do with the peer.
 """
 
+import ipaddress
 import socket
 
 import anyio
 from anyio.abc import SocketStream
 
+from rafty_transports.threads import OneEach
 
-async def reach(host: str, port: int, *, resolving: float, connecting: float) -> SocketStream:
+
+async def reach(host: str, port: int, resolver: OneEach, *, resolving: float, connecting: float) -> SocketStream:
     """Connect to one of the addresses that this name has now, tried in turn.
+
+    resolver    its threads ask for names, one for each name at most; a number is no name, and needs none (R205)
 
     resolving   seconds to find the addresses
     connecting  seconds for one attempt at one address
@@ -23,12 +28,26 @@ async def reach(host: str, port: int, *, resolving: float, connecting: float) ->
     Raises `OSError` (or `UnicodeError`, for a name that is none) if no address is found or none answers in time.
     """
     with anyio.fail_after(resolving):
-        resolved = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [host] if _is_number(host) else await resolver.run(host, _addresses_of, host)
     failure = OSError("the name has no address")
-    for address in dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in resolved):
+    for address in addresses:
         try:
             with anyio.fail_after(connecting):
                 return await anyio.connect_tcp(address, port)
         except OSError as error:
             failure = error
     raise failure
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _addresses_of(name: str) -> list[str]:
+    """Blocks for as long as those who know names take, half a minute if they do not answer."""
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -19,6 +19,7 @@ from rafty_transports.links import Limits
 from rafty_transports.packing import DecodeError
 from rafty_transports.reaching import reach
 from rafty_transports.security import Credentials, secure_accepted, secure_dialed
+from rafty_transports.threads import OneEach
 from rafty_transports.websocket import accept_websocket, check_host, check_library, dial_websocket
 
 Names = frozenset[str]
@@ -35,6 +36,7 @@ class Wires:
         self._limits = limits
         self._credentials = credentials
         self._origins = frozenset(origins)
+        self._resolver = OneEach()
 
     def check(self, address: Address) -> None:
         """Raise `ValueError` if this node cannot, or must not, speak what is spoken there."""
@@ -91,7 +93,8 @@ class Wires:
     async def _reach(self, address: Address) -> SocketStream:
         limits = self._limits
         try:
-            return await reach(address.host, address.port, resolving=limits.handshake, connecting=limits.connect)
+            host, port, resolver = address.host, address.port, self._resolver
+            return await reach(host, port, resolver, resolving=limits.handshake, connecting=limits.connect)
         except (OSError, UnicodeError) as error:
             raise CannotReach(f"cannot connect to {address.socket}: {_words(error)}") from error
 

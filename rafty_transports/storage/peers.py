@@ -8,11 +8,15 @@ beside the others, with boot 0 as long as it was not met.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from rafty_core.configuration import Member
 from rafty_core.entries import LARGEST
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.storage.records import Peers
+
+MOST_MET: Final = 256
+"""So many peers are remembered, the newest; all of them are written whenever one of them is new."""
 
 
 def check_peer(peer: Identity, own: Identity, met: Peers) -> bool:
@@ -49,9 +53,14 @@ def check_peer(peer: Identity, own: Identity, met: Peers) -> bool:
 
 
 def after_meeting(peer: Identity, met: Peers) -> Peers:
-    """Whom the node has met once it has met this one: the newest at the end."""
+    """Whom the node has met once it has met this one: the newest at the end, and of those that were met the newest
+    `MOST_MET`. Strangers that make a node forget others have the right to speak in their names already."""
     key = (peer.node_id, peer.incarnation)
-    return {**{other: boot for other, boot in met.items() if other != key}, key: peer.boot}
+    others = {other: boot for other, boot in met.items() if other != key}
+    known = [other for other, boot in others.items() if boot > 0]
+    for oldest in known[: max(0, len(known) + 1 - MOST_MET)]:
+        del others[oldest]  # or whoever connects under many names fills the disk (R207)
+    return {**others, key: peer.boot}
 
 
 def after_admitting(members: Sequence[Member], own: Identity, met: Peers) -> Peers:

@@ -31,7 +31,7 @@ async def test_strangers_who_are_never_the_same_write_few_lines(caplog: pytest.L
         for number in range(MANY):
             async with await connect(one.address) as stranger:
                 await stranger.send(b"%08d" % number)
-                await closed_by_peer(stranger)
+                await stranger.receive()
             with pytest.raises(Refused):
                 await connect_as(one.address, member_of(f"shop.{number}"), "n1")
             async with await connect_as(one.address, identity("x1"), "n1") as guest:

@@ -13,6 +13,7 @@ from rafty_transports.codec import KEEP_ALIVE
 from rafty_transports.handshake import answer
 from rafty_transports.links import Limits
 from rafty_transports.reaching import reach
+from rafty_transports.threads import OneEach
 from tests.transports.connections import NOWHERE, admission, connect_as, identity, node, until
 
 pytestmark = pytest.mark.anyio
@@ -54,11 +55,11 @@ async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPat
     async with node("n1", {}) as one:
         port = int(one.address.rpartition(":")[2])
 
-        async def two_addresses(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        def two_addresses(host: str, port: object, **_: object) -> list[tuple[object, ...]]:
             return [(0, 0, 0, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
 
-        monkeypatch.setattr(anyio, "getaddrinfo", two_addresses)
-        async with await reach("two.example", port, resolving=1.0, connecting=1.0) as stream:
+        monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
+        async with await reach("two.example", port, OneEach(), resolving=1.0, connecting=1.0) as stream:
             assert stream.extra(SocketAttribute.remote_address)[0] == "127.0.0.1"
 
 
