@@ -220,5 +220,5 @@ async def test_who_dials_itself_is_told_so() -> None:
     async with node("n1", {}) as one:
         one.set_members([Member("n1"), Member("n2", one.address)], [])
         await until(lambda: one.peers()["n2"].refusal)
-        assert "two nodes have one name" in (one.peers()["n2"].refusal or "")
+        assert "n1 dialed 'n2' and reached n1: an address is wrong" in (one.peers()["n2"].refusal or "")
         assert not one.peers()["n2"].connected
