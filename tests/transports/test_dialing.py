@@ -116,7 +116,7 @@ async def test_a_connection_that_was_there_makes_the_next_pause_short_again() ->
             await until(lambda: not dialing.peer.outbox.connected)
             ended, attempts = anyio.current_time(), len(dialing.times)
             await until(lambda: len(dialing.times) > attempts)
-            assert dialing.times[attempts] - ended < 0.3  # it would be 0.64 at least
+            assert dialing.times[attempts] - ended < 0.6  # it would be 0.64 at least
 
 
 async def test_where_no_address_is_known_nothing_is_tried_until_there_is_one() -> None:
