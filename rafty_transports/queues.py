@@ -87,7 +87,7 @@ class Outbox:
     def _has_room(self) -> bool:
         if not self.connected:
             return False
-        return not self._bulk or (len(self._bulk) < self._limit_messages and self._bytes < self._limit_bytes)
+        return len(self._bulk) < self._limit_messages and self._bytes < self._limit_bytes
 
     def _put_bulk(self, message: Travelling) -> bool:
         try:

@@ -25,7 +25,6 @@ from tests.transports.connections import (
     NOWHERE,
     admission,
     admit_all,
-    closed_by_peer,
     connect,
     heartbeat,
     identity,
@@ -117,7 +116,7 @@ async def test_a_connection_that_was_there_makes_the_next_pause_short_again() ->
             await until(lambda: not dialing.peer.outbox.connected)
             ended, attempts = anyio.current_time(), len(dialing.times)
             await until(lambda: len(dialing.times) > attempts)
-            assert dialing.times[attempts] - ended < 0.3  # it would be 0.64 at least
+            assert dialing.times[attempts] - ended < 0.6  # it would be 0.64 at least
 
 
 async def test_where_no_address_is_known_nothing_is_tried_until_there_is_one() -> None:
@@ -218,9 +217,8 @@ async def test_a_host_that_is_no_name_is_trouble_and_no_error() -> None:
 
 
 async def test_who_dials_itself_is_told_so() -> None:
-    async with node("n1", {}) as one, await connect(one.address) as stream:
+    async with node("n1", {}) as one:
         one.set_members([Member("n1"), Member("n2", one.address)], [])
         await until(lambda: one.peers()["n2"].refusal)
+        assert "n1 dialed 'n2' and reached n1: an address is wrong" in (one.peers()["n2"].refusal or "")
         assert not one.peers()["n2"].connected
-        await stream.send(b"GET / HTTP/1.1")
-        await closed_by_peer(stream)

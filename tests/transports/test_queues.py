@@ -73,6 +73,14 @@ async def test_one_send_joins_about_as_much_as_it_was_told() -> None:
     assert len(sizes) >= 15
 
 
+async def test_small_messages_are_not_all_joined_at_once_either() -> None:
+    waiting = outbox()
+    for _ in range(100):
+        waiting.put(SMALL)
+    assert len(await waiting.take(1000)) == 10  # of a hundred bytes each, about
+    assert not waiting.empty
+
+
 async def test_a_keep_alive_is_for_who_said_nothing_else() -> None:
     waiting = outbox()
     waiting.beat()
