@@ -277,7 +277,8 @@ async def test_a_silent_side_is_given_up() -> None:
 async def test_who_was_refused_and_stays_is_left_in_a_moment_and_not_before() -> None:
     async with both_ends() as (_, far):
         began = anyio.current_time()
-        await refuse(far, Refused("not you"))
+        with anyio.fail_after(5):
+            await refuse(far, Refused("not you"))
         assert 0.4 < anyio.current_time() - began < 4.0  # what is unread would have a close reset the connection
 
 
