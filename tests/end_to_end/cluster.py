@@ -12,6 +12,7 @@ Everything here blocks; in an async test call what waits in a worker thread, but
 """
 
 import os
+import re
 import socket
 import sys
 import threading
@@ -41,7 +42,7 @@ def backend_of(backend: str, node_id: str) -> str:
     """The event loop of this node in a cluster on `backend`; of a mixed one, those with odd numbers are on asyncio."""
     if backend != "mixed":
         return backend
-    return ("trio", "asyncio")[int(node_id.lstrip("abcdefghijklmnopqrstuvwxyz") or "1") % 2]
+    return ("trio", "asyncio")[int(re.sub(r"\D", "", node_id) or "1") % 2]
 
 
 def ask(address: str, *requests: Sequence[bytes], timeout: float = 8.0) -> list[Reply]:
