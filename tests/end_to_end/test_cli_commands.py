@@ -14,7 +14,7 @@ import pytest
 
 from rafty_transports.client import Reply, ReplyError, ReplyParser
 from rafty_transports.demo_cluster import free_ports
-from tests.end_to_end.cluster import Cluster, ask, wait_until
+from tests.end_to_end.cluster import EACH, Cluster, ask, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,7 +63,7 @@ def nobody() -> str:
     return f"127.0.0.1:{free_ports(1)[0]}"
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio", "uvloop"])
+@pytest.mark.parametrize("backend", [*EACH, pytest.param("uvloop", marks=pytest.mark.slow)])
 def test_commands_against_a_cluster(tmp_path: Path, backend: str) -> None:
     if backend == "uvloop":
         pytest.importorskip("uvloop", reason="uvloop is not installed")
