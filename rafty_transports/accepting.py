@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
 
-from rafty_transports.addresses import Address
+from rafty_transports.addresses import Address, Origin
 from rafty_transports.credentials import list_of
 from rafty_transports.gate import Gate, Shared, Visit
 from rafty_transports.handshake import Admission, HandshakeFailed, OnlyAsked, RefusedPeer, answer
@@ -282,8 +282,8 @@ def _taken(listener: SocketListener, where: Address) -> Address:
 
 
 def _host_of(stream: SocketStream) -> str:
-    """From which host this connection comes; "" if it is over already."""
+    """From which host this connection comes, or network, as it is counted; "" if it is over already."""
     try:
-        return str(stream.extra(SocketAttribute.remote_address)[0])
+        return Origin.of(str(stream.extra(SocketAttribute.remote_address)[0])).group
     except Exception:  # what backends raise for a socket that was reset differs
         return ""

@@ -11,6 +11,8 @@ Law: *an address is understood as a whole or refused, and nothing of it ever bec
 A host is a name, an IPv4 address, or an IPv6 address in brackets.
 """
 
+import ipaddress
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 SCHEMES: Final = ("tcp", "tls", "ws", "wss")
@@ -85,3 +87,22 @@ def split_address(address: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
         raise ValueError(f"an address is host:port, not {address!r:.100}")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where somebody comes from: what counts as one address (of IPv6, a network of 64 bits), and if it is this host."""
+
+    group: str
+    loopback: bool
+
+    @classmethod
+    def of(cls, host: str) -> "Origin":
+        """The origin of who has this numeric address. Raises `ValueError` for another text."""
+        address = ipaddress.ip_address(host.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address):
+            if address.ipv4_mapped is None:
+                network = ipaddress.IPv6Network((int(address) >> 64 << 64, 64))
+                return cls(str(address) if address.is_loopback else str(network), address.is_loopback)
+            address = address.ipv4_mapped
+        return cls(str(address), address.is_loopback)

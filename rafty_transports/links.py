@@ -68,7 +68,7 @@ class Limits:
     """Pause before the second attempt to connect; it doubles with each further one."""
     backoff_last: float = 1.0
     """Longest pause between attempts to connect."""
-    guests: int = 64
+    guests: int = 32
     """Peers that are heard though they are no members, at most."""
     guest_bytes: int = 64 * 1024 * 1024
     """Bytes of frames that guests have begun and not ended, of all together."""

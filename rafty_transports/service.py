@@ -22,13 +22,13 @@ from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
 from anyio.streams.tls import TLSStream
 
 from rafty_transports import kv, picture, resp
-from rafty_transports.addresses import split_address
+from rafty_transports.addresses import Origin, split_address
 from rafty_transports.administration import Administration
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.credentials import ForClients
 from rafty_transports.farewell import say
 from rafty_transports.passwords import Passwords
-from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, Origin, TurnedAway
+from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, TurnedAway
 from rafty_transports.service_connection import Connection, Served, ServingNode
 from rafty_transports.threads import run_in_daemon
 

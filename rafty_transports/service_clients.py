@@ -14,12 +14,12 @@ Room. Each client has room for one chunk of its own; beyond it, all share one bu
 left is hung up on. So small requests are served however much others have taken.
 """
 
-import ipaddress
 import math
 from dataclasses import dataclass
 
 import anyio
 
+from rafty_transports.addresses import Origin
 from rafty_transports.refusals import Refusals
 
 CHUNK = 64 * 1024
@@ -92,25 +92,6 @@ class TurnedAway(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(REASONS[reason])
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a client comes from: what counts as one address, and whether that is this machine."""
-
-    group: str
-    loopback: bool
-
-    @classmethod
-    def of(cls, host: str) -> "Origin":
-        """The origin of the peer with this numeric address."""
-        address = ipaddress.ip_address(host.partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address):
-            if address.ipv4_mapped is None:
-                network = ipaddress.IPv6Network((int(address) >> 64 << 64, 64))
-                return cls(str(address) if address.is_loopback else str(network), address.is_loopback)
-            address = address.ipv4_mapped
-        return cls(str(address), address.is_loopback)
 
 
 class Client:

@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from rafty_transports import kv
+from rafty_transports.addresses import Origin
 from rafty_transports.service import RespServer
-from rafty_transports.service_clients import REASONS, ClientLimits, Clients, Origin, TurnedAway
+from rafty_transports.service_clients import REASONS, ClientLimits, Clients, TurnedAway
 from tests.transports.service_kit import Client, OneReplica, connected, counted, encode, serving, until
 
 pytestmark = pytest.mark.anyio

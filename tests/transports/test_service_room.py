@@ -7,7 +7,8 @@ import anyio
 import pytest
 
 from rafty_transports import kv
-from rafty_transports.service_clients import CHUNK, REASONS, ClientLimits, Clients, Origin, TurnedAway
+from rafty_transports.addresses import Origin
+from rafty_transports.service_clients import CHUNK, REASONS, ClientLimits, Clients, TurnedAway
 from tests.transports.service_kit import Client, OneReplica, connected, counted, encode, serving, until
 
 pytestmark = pytest.mark.anyio
