@@ -233,7 +233,11 @@ async def _watch_receiving(
             await anyio.sleep(min(limits.keep_alive, limits.frame))
             if pulse.slow(limits.frame):
                 break
-            await stream.send(KEEP_ALIVE)
+            with anyio.move_on_after(limits.idle) as patience:
+                await stream.send(KEEP_ALIVE)
+            if patience.cancelled_caught:
+                ends.append(f"the peer took nothing for more than {limits.idle:g} s")
+                break
         else:
             ends.append(f"the peer was silent for more than {limits.idle:g} s")
     except ENDED:

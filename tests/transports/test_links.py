@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
 from rafty_core.entries import Batch
 from rafty_core.messages import AppendEntries
@@ -181,3 +181,25 @@ async def test_a_frame_for_which_there_is_no_room_ends_the_connection() -> None:
         await side.says(FRAME[:20])
         await until(lambda: side.outcome)
         assert "while many others have done so" in str(side.outcome[0])
+
+
+class TakesNothing(ByteStream):
+    """A stream whose other side says that it lives, for ever, and never reads."""
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        await anyio.sleep(0.01)
+        return KEEP_ALIVE
+
+    async def send(self, item: bytes) -> None:
+        await anyio.sleep_forever()
+
+    async def send_eof(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def test_a_peer_that_speaks_and_never_reads_is_let_go() -> None:
+    source = Receiving(TakesNothing().send, Inbox(1000))
+    with anyio.fail_after(5):
+        end = await receive_side(TakesNothing(), b"", source, "n2", source.inbox, TIRED)
+    assert end == "the peer took nothing for more than 0.6 s"
