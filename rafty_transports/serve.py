@@ -97,7 +97,10 @@ def run(settings: Settings) -> int:
         die_with_parent(settings.parent)
     check_backend(settings.backend)
     for where in settings.listen:
-        check_free(parse_address(where).socket, "nodes")
+        address = parse_address(where)
+        check_free(address.socket, "nodes")
+        if address.web:
+            check_websocket(settings.backend)
     check_free(settings.client, "clients")
     gently = Gently()
     talk = partial(_talk, settings, gently)
@@ -227,6 +230,13 @@ def check_backend(backend: str) -> None:
     """Raise `WrongInput` if what this backend needs is not installed."""
     if backend != "asyncio" and importlib.util.find_spec(backend) is None:
         raise WrongInput(f"{backend} is not installed; install it (`pip install rafty[{backend}]`) or use asyncio")
+
+
+def check_websocket(backend: str) -> None:
+    """Raise `WrongInput` if what WebSocket needs on this backend is not installed."""
+    library = "trio_websocket" if backend == "trio" else "websockets"
+    if importlib.util.find_spec(library) is None:
+        raise WrongInput(f"WebSocket needs {library}; install it (`pip install rafty[websocket]`) or listen on TCP")
 
 
 def check_free(where: str, whom: str) -> None:

@@ -134,3 +134,14 @@ def test_plain_address_among_encrypted_ones_is_refused(tmp_path: Path) -> None:
     arguments = serve_arguments(tmp_path / "data", cluster="n1=ws://127.0.0.1:7009")
     arguments += [argument.replace("{id}", "n1") for argument in tls_options(tmp_path / "certificates")]
     check_refused(tmp_path, arguments, "plain text", "wss://")
+
+
+def test_websocket_without_its_library_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "absent").mkdir()
+    hidden = "import sys\nsys.modules['websockets'] = sys.modules['trio_websocket'] = None\n"
+    (tmp_path / "absent" / "sitecustomize.py").write_text(hidden)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "absent"))
+    arguments = serve_arguments(tmp_path / "data", cluster="n1=ws://127.0.0.1:7009")
+    check_refused(tmp_path, arguments, "WebSocket needs websockets", "pip install rafty[websocket]")
