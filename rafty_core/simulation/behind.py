@@ -40,7 +40,7 @@ def leave_behind_twice(cluster: Cluster) -> bool:
     lost = world.random.choice(leaders)
     keep_only(cluster, lost, [])
     lost.halt_machine(True)  # it learns late what is decided
-    world.after(2.6, lambda: lost.halt_machine(False))
+    world.after(5.0, lambda: lost.halt_machine(False))
     for _ in range(10):
         cluster.propose(lost)
 
@@ -53,9 +53,8 @@ def leave_behind_twice(cluster: Cluster) -> bool:
         if lost in cluster.leaders:
             keep_only(cluster, lost, [])
             cluster.propose(lost)
-            world.after(1.4, lambda: go_on(cluster, lost))
-            world.after(1.6, lambda: forget(cluster, lost))
-            world.after(1.9, lambda: let_back(cluster, lost))
+            world.after(1.4, lambda: forget(cluster, lost))
+            world.after(1.7, lambda: let_back(cluster, lost))
 
     world.after(1.4, lambda: let_back(cluster, lost))
     world.after(1.7, hand_back)

@@ -19,7 +19,7 @@ NORMAL, STANDING = 0.05, 1e9
 """Seconds that a disk of a node that joins takes for a write."""
 
 SLOW = ((0.0, 0.8), (9.0, NORMAL))
-LAGGING, LATE = ((0.0, NORMAL), (0.7, 3.0), (4.5, NORMAL)), ((2.6, NORMAL),)
+LAGGING, LATE = ((0.0, NORMAL), (0.7, STANDING)), ((2.0, NORMAL),)
 
 FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
     (((0.0, STANDING),),),
@@ -56,7 +56,8 @@ class Newcomers:
         taken = {member.id for member in now.members}
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
-        if fates is FATES[0] and cluster.parts.storage is not Disk:
+        stands = any(seconds == STANDING for fate in fates for _, seconds in fate)
+        if stands and cluster.parts.storage is not Disk:
             return  # another storage may get on, however slow it is
         if cluster.options.snapshot_interval and self.world.chance(0.4):
             leader.snapshots.take(leader.raft, everything=True)

@@ -17,7 +17,7 @@ from rafty_core.simulation.intrigues import Intrigues
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.stories import Stories
 
-LENGTH = 4.6
+LENGTH = 5.0
 """Seconds after which every one of them has come to its end."""
 
 MOST = 2
