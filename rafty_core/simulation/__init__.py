@@ -19,7 +19,7 @@ modules in this order:
     churn, stories, behind, late          members that come and go; chains of faults that lead to where chance does not
     intrigues                             such chains that are aimed at a leader, and at what it does not hear
     forged, lies, misshapen, mistakes     messages that no node sends, calls that no driver makes
-    liveness                              what must come to pass when nothing goes wrong any more
+    trials, newcomers, liveness           what must come to pass when nothing goes wrong any more
     run, story, failure, tally            a run from start to end, told in English; what many have reached
     replay, shrink                        a failure once more, and in short
     small_world                           every state of a small cluster, instead of many runs of large ones

@@ -21,8 +21,7 @@ def leave_behind(cluster: Cluster) -> bool:
     else:
         lost, alone = draw.choice([node for node in cluster.live if node is not leader]), draw.choice((0.1, 0.7))
         if alone > ELECTION_TIMEOUT and not lost.paused and draw.random() < 0.4:
-            _halt(cluster, leader, lost, alone)
-            return True
+            return halt(cluster)
     keep_only(cluster, lost, [])
     for _ in range(draw.choice((0, 4, 20))):
         cluster.propose(lost)
@@ -41,22 +40,21 @@ def leave_behind_twice(cluster: Cluster) -> bool:
     lost = world.random.choice(leaders)
     keep_only(cluster, lost, [])
     lost.halt_machine(True)  # it learns late what is decided
-    world.after(2.6, lambda: lost.halt_machine(False))
+    world.after(5.0, lambda: lost.halt_machine(False))
     for _ in range(10):
         cluster.propose(lost)
 
     def hand_back() -> None:
         for leader in cluster.leaders:
-            if leader is not lost and not cluster.network.calm:
+            if leader is not lost and not cluster.over:
                 cluster.calls.transfer(leader, lost.id, 1.0)
 
     def strand_again() -> None:
         if lost in cluster.leaders:
             keep_only(cluster, lost, [])
             cluster.propose(lost)
-            world.after(1.4, lambda: go_on(cluster, lost))
-            world.after(1.6, lambda: forget(cluster, lost))
-            world.after(1.9, lambda: let_back(cluster, lost))
+            world.after(1.4, lambda: forget(cluster, lost))
+            world.after(1.7, lambda: let_back(cluster, lost))
 
     world.after(1.4, lambda: let_back(cluster, lost))
     world.after(1.7, hand_back)
@@ -84,26 +82,32 @@ def late_appends(cluster: Cluster) -> bool:
     return True
 
 
-def _halt(cluster: Cluster, leader: SimulatedNode, lost: SimulatedNode, alone: float) -> None:
+def halt(cluster: Cluster) -> bool:
     """A follower stops; its leader finds out that messages are lost when the log is gone already (F85)."""
+    leaders, world, alone = cluster.leaders, cluster.world, 0.7
+    others = [node for node in cluster.live if node not in leaders and not node.paused]
+    if not leaders or not others or not cluster.options.snapshot_interval:
+        return False
+    leader, lost = world.random.choice(leaders), world.random.choice(others)
     lost.pause(True)
-    cluster.world.after(alone - 0.3, lambda: go_on(cluster, lost))
-    cluster.world.after(alone, lambda: forget(cluster, lost))
-    cluster.world.after(alone + 0.4, lambda: leader.receive(PeerUnreachable(lost.id)))
-    cluster.world.after(alone + 0.5, lambda: lost.pause(False) if lost.paused else None)
+    world.after(alone - 0.3, lambda: go_on(cluster, lost))
+    world.after(alone, lambda: forget(cluster, lost))
+    world.after(alone + 0.4, lambda: leader.receive(PeerUnreachable(lost.id)))
+    world.after(alone + 0.5, lambda: lost.pause(False) if lost.paused else None)
+    return True
 
 
 def go_on(cluster: Cluster, lost: SimulatedNode) -> None:
     """Whoever leads now, but for the one that is lost, gets some proposals."""
     for leader in cluster.leaders:
-        if leader is not lost and not cluster.network.calm:
+        if leader is not lost and not cluster.over:
             for _ in range(3):
                 cluster.propose(leader)
 
 
 def forget(cluster: Cluster, lost: SimulatedNode) -> None:
     """The leader forgets its log, or all do; if others have theirs, the next leader needs no snapshot."""
-    if cluster.network.calm:
+    if cluster.over:
         return
     for node in cluster.leaders if cluster.world.chance(0.5) else cluster.live:
         if node is not lost and node.raft is not None:
@@ -112,7 +116,7 @@ def forget(cluster: Cluster, lost: SimulatedNode) -> None:
 
 def let_back(cluster: Cluster, lost: SimulatedNode) -> None:
     """The one that was lost reaches the others again, and they reach it."""
-    if cluster.network.calm:
+    if cluster.over:
         return  # what is blocked now stays so
     cluster.world.note(lost.id, "is let back")
     for a, b in list(cluster.network.blocked):

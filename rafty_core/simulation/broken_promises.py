@@ -32,7 +32,7 @@ def keep_one_half(cluster: Cluster, leader: SimulatedNode) -> bool:
 
 def keep_only(cluster: Cluster, node: SimulatedNode, friends: list[str]) -> None:
     """Cut this node off from all but these."""
-    if cluster.network.calm:
+    if cluster.over:
         return
     cluster.world.note(node.id, "is left with", friends)
     for other in cluster.nodes:
@@ -50,13 +50,13 @@ def forget_promise(cluster: Cluster, voter: SimulatedNode) -> bool:
         keep_only(cluster, leader, [])
 
     def restart() -> None:
-        if voter.raft is not None and not cluster.network.calm:
+        if voter.raft is not None and not cluster.over:
             voter.crash()
             world.after(0.001, lambda: voter.start() if voter.raft is None and not voter.gone else None)
 
     def campaign() -> None:
         for other in cluster.live:
-            if other is not voter and not cluster.network.calm:
+            if other is not voter and not cluster.over:
                 other.receive(Campaign())
 
     world.after(0.09, restart)
@@ -100,7 +100,7 @@ def starve(cluster: Cluster, leader: SimulatedNode) -> None:
         cluster.network.hold(AppendEntries, voter, 1.5)
 
     def fall_silent() -> None:
-        if not cluster.network.calm:
+        if not cluster.over:
             keep_only(cluster, leader, starved)
 
     cluster.world.after(draw.choice((0.1, 0.3)), fall_silent)

@@ -37,6 +37,8 @@ class Calls:
         self.cluster = cluster
         self.open: dict[str, tuple[str, Read | ChangeMembership | TransferLeadership, int]] = {}
         self.fates: dict[str, str] = {}
+        self.addresses = 0
+        """How many addresses were made up, each another one."""
         self._next = 0
         self._never: dict[str, str] = {}  # addresses that only a refused change would have brought in
         self._removals: Counter[str] = Counter()  # changes that may remove this member

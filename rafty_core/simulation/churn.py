@@ -22,7 +22,6 @@ class Churn:
     def __init__(self, hand: Hand) -> None:
         self.hand = hand
         self.cluster, self.world = hand.cluster, hand.world
-        self._asked = 0
 
     def change(self) -> None:
         """Ask a node, most often the leader, for some change; another may follow at once, or a crash."""
@@ -189,8 +188,8 @@ class Churn:
 
     def _made(self, kind: str, node_id: str, incarnation: str = "") -> Change:
         """A change that leaves its mark in the address, so that it can be told from all others."""
-        self._asked += 1
-        address = "" if kind == "remove" else f"{node_id}:{self._asked}"
+        self.cluster.calls.addresses += 1
+        address = "" if kind == "remove" else f"{node_id}:{self.cluster.calls.addresses}"
         return Change(kind, Member(node_id, address, incarnation))  # type: ignore[arg-type]
 
     def _addition(self, now: Configuration, kind: str) -> Change | None:

@@ -51,6 +51,8 @@ class Cluster:
         """How often which role was told what, as the first event of a step."""
         self.points: Counter[str] = Counter()
         """How often each named point was reached."""
+        self.over = False
+        """Whether the faults are over: what was begun then does not go on."""
         self.strike_at: Callable[[SimulatedNode, str], None] | None = None
         """What the nemesis does at a named point."""
         self._born = 0

@@ -115,6 +115,7 @@ class Intrigues:
         silence = 1.05 * self.cluster.options.silence
         heard = 0.05 + 5 * (self.cluster.options.latency + self.cluster.options.sync_time)
         self.cluster.network.blocked.clear()
+        self.cluster.network.blocked.clear()
         self.hand.isolate(leader, deaf=True, mute=False)
         self._later(heard, lambda: self.hand.isolate(leader, deaf=True, mute=True))
         for number in range(3):
@@ -176,6 +177,23 @@ class Intrigues:
             self._later(elected + 1.6, self.hand.heal)
 
         self._later(0.1, begin)
+
+    def remove_and_return(self, leader: SimulatedNode) -> None:
+        """A member is removed, and is back at once as another node of its name (R15)."""
+        state = state_of(leader.raft) if leader.raft is not None else None
+        names = [member.id for member in state.configuration.members if member.id != leader.id] if state else []
+        if len(names) < 2:
+            return
+        self._change(leader, [Change("remove", Member(self.world.random.choice(names)))])
+        self._wait_for_removal(leader, 100)
+
+    def _wait_for_removal(self, leader: SimulatedNode, attempts: int) -> None:
+        state = state_of(leader.raft) if leader.raft is not None else None
+        progress = state.role.progress if state is not None and isinstance(state.role, Leader) else {}
+        if any(one.removed_at > 0 for one in progress.values()):
+            self.return_at_once(leader)
+        elif attempts:
+            self._later(0.001, lambda: self._wait_for_removal(leader, attempts - 1))
 
     def return_at_once(self, leader: SimulatedNode) -> None:
         """Who has just been dropped falls silent, and comes back anew while its leader still tells it (R15)."""

@@ -98,7 +98,7 @@ class Late:
             self.world.after(self.world.random.uniform(0, 2.5), lambda: self._press_to_lead(node))
 
     def _heal(self) -> None:
-        if not self.cluster.network.calm:  # who is cut off afterwards stays so
+        if not self.cluster.over:  # who is cut off afterwards stays so
             self.cluster.network.blocked.clear()
 
     def _let_go(self, node: SimulatedNode) -> None:
@@ -106,7 +106,7 @@ class Late:
         node.snapshots.let_go()
 
     def _press_to_lead(self, node: SimulatedNode) -> None:
-        if node.raft is None or self.cluster.network.calm:
+        if node.raft is None or self.cluster.over:
             return
         if self._held.get(node.id) == ROLES[0] or self.world.chance(0.3):
             node.receive(Campaign())

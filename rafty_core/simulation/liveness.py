@@ -8,7 +8,7 @@ the machines come to the same state once more.
 
 from dataclasses import asdict
 
-from rafty_core import Configuration
+from rafty_core import Configuration, Propose
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.roles import Leader
@@ -17,6 +17,7 @@ from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.newcomers import Newcomers
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import ELECTION_TIMEOUT, HEARTBEAT_INTERVAL
+from rafty_core.simulation.trials import LENGTH, MOST, Trials
 from rafty_core.waiting import PATIENCE
 
 SLOWEST = 1.25
@@ -27,6 +28,9 @@ SETTLING = 3.0
 
 BLACKOUT = 0.3
 """Seconds within which nodes that have all lost their power start again."""
+
+FLOOD = 17_000
+"""More commands than are handed out at once."""
 
 GIVING_UP = 60.0
 """Seconds after which a change of membership is done, or given up."""
@@ -54,7 +58,10 @@ class Liveness:
         self._expect_writes()
         self._expect_reads()
         self._lose_a_wish()
+        self._expect_flood()
         self._expect_callers()
+        for number in range(MOST):
+            self._try_something(number)
         self._expect_answers()
         self._expect_agreement()
         self._expect_quiet()
@@ -204,6 +211,32 @@ class Liveness:
             return any(token in calls.open for token in tokens.values())
 
         self._expect(self.world.run_while(waiting, 10), "I25", "a read is not served")
+
+    def _expect_flood(self) -> None:
+        """Very many commands at once are carried out, a portion after the other (R8)."""
+        clients, leader = self.cluster.clients, self._leader()
+        if not self.cluster.options.floods or self.cluster.parts.machine is not None or leader is None:
+            return
+        token, commands = clients.flood(leader.id, FLOOD)
+        leader.receive(Propose(token, commands))
+        self._expect(self.world.run_while(lambda: token in clients.open, 30), "I25", "a flood is not answered")
+
+    def _try_something(self, number: int) -> None:
+        """After a chain of faults that nothing else has disturbed, all is well again."""
+        cluster, leader, ghost = self.cluster, self._leader(), self.cluster.invariants.ghost
+        members = {member.id for member in ghost.configurations[-1][1].members}
+        everybody = {node.id for node in self.core} == members and not cluster.network.blocked
+        if leader is None or not everybody or not cluster.options.fault_interval or cluster.options.kinds:
+            return
+        trials = Trials(cluster)
+        self.nemesis.strike(f"trial {number}", lambda: trials.begin(leader))
+        self.world.run_until(self.world.time + LENGTH)
+        trials.end()
+        self.nemesis.repair()
+        members = {member.id for configuration in self._configurations() for member in configuration.members}
+        self.core = [node for name, node in cluster.nodes.items() if name in members and node.raft is not None]
+        self._expect_leader()
+        self._expect_rest()
 
     def _expect_callers(self) -> None:
         """Every caller comes to an end with what it does, and one of them reads everything."""

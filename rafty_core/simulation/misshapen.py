@@ -42,8 +42,8 @@ def _of_term_0(state: State, message: Message, world: World) -> Message:
 
 
 def _without_order(state: State, message: Message, world: World) -> Message:
-    """A forwarded proposal whose commands stand in no order (R4)."""
-    commands: Any = frozenset((b"?",))  # of one: the order of more differs from process to process
+    """A forwarded proposal whose commands are no list (R4)."""
+    commands: Any = dict.fromkeys((b"?", b"!"))
     return ForwardedProposal(message.sender, state.id, state.term, 1, 2**40, commands)
 
 
@@ -54,8 +54,8 @@ def _append(state: State, message: Message, entries: Any) -> Message:
 
 
 def _append_without_order(state: State, message: Message, world: World) -> Message:
-    """An append whose entries stand in no order (R4)."""
-    return _append(state, message, frozenset((COMMAND + b"?",)))
+    """An append whose entries are no list (R4)."""
+    return _append(state, message, dict.fromkeys((COMMAND + b"?", COMMAND + b"!")))
 
 
 def _without_way(state: State, world: World) -> Configuration:

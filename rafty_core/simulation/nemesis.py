@@ -59,7 +59,7 @@ class Nemesis:
         self._stories = Stories(self.hand)
         self.hand.busy = lambda: self._stories.going_on
         self._intrigues = Intrigues(self.hand, self._churn, self._stories)
-        self._late = Late(cluster, self._strike)
+        self._late = Late(cluster, self.strike)
         self._left = MOST_STRIKES_AT_POINTS
         cluster.strike_at = self._strike_at
 
@@ -83,9 +83,8 @@ class Nemesis:
     def repair(self) -> None:
         """Undo every fault: all nodes run at full speed, and all of them reach each other."""
         self.hand.stopped = True
-        network = self.cluster.network
-        network.blocked.clear()
-        network.calm = True
+        self.cluster.over = True
+        self.cluster.network.calm_down()
         for node in self.cluster.nodes.values():
             node.disk.calm()
             node.disk.slowness = node.slowness = 0.1
@@ -106,12 +105,12 @@ class Nemesis:
 
         def act() -> None:
             if not self.hand.stopped:
-                self._strike(f"{name} {next(numbers)}", action)
+                self.strike(f"{name} {next(numbers)}", action)
                 self.world.after(rhythm.expovariate(1 / interval), act)
 
         self.world.after(rhythm.expovariate(1 / interval), act)
 
-    def _strike(self, name: str, action: Callable[[], None]) -> None:
+    def strike(self, name: str, action: Callable[[], None]) -> None:
         """Do this, unless the options keep others only. What it draws is its own, and so is its time: without it all
         others stay what they are."""
         kept = self.cluster.options.kept
@@ -191,26 +190,26 @@ class Nemesis:
         if point == "enters joint":
             chance = self._chance_of(f"{name}, halves")
             if chance < 0.15:
-                self._strike(f"{name}, halves", partial(self._churn.part_halves, node))
+                self.strike(f"{name}, halves", partial(self._churn.part_halves, node))
             elif chance < 0.6:
-                self._strike(f"{name}, halves", partial(self._keep_one_half, node))
+                self.strike(f"{name}, halves", partial(self._keep_one_half, node))
         if point == "leaves joint" and self._chance_of(f"{name}, return") < 0.3:
-            self._strike(f"{name}, return", partial(self._intrigues.return_at_once, node))
+            self.strike(f"{name}, return", partial(self._intrigues.return_at_once, node))
         self._aim_at_lease(node, point, name)
         if point == "forwards a proposal" and self._chance_of(f"{name}, bounce") < 0.01:
-            self._strike(f"{name}, bounce", partial(self._strikes.bounce, node))
+            self.strike(f"{name}, bounce", partial(self._strikes.bounce, node))
         if self._left > 0 and point in self._focus and self._chance_of(name) < self.cluster.options.striking:
             self._left -= 1
-            self._strike(name, partial(self._strike_node, node, point))
+            self.strike(name, partial(self._strike_node, node, point))
 
     def _aim_at_lease(self, node: SimulatedNode, point: str, name: str) -> None:
         if not self.cluster.options.lease:
             return
         chance = self._chance_of(f"{name}, lease")
         if point in ("leads", "enters joint", "leaves joint") and chance < 0.2:
-            self._strike(f"{name}, lease", partial(self._starve, node))
+            self.strike(f"{name}, lease", partial(self._starve, node))
         elif point == "serves a read" and chance < 0.02:
-            self._strike(f"{name}, lease", self._forget_promise)
+            self.strike(f"{name}, lease", self._forget_promise)
 
     def _chance_of(self, name: str) -> float:
         """A number in [0, 1) that is this strike's own, whatever else happens."""

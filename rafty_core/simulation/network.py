@@ -53,7 +53,8 @@ class Network:
         self.sent += 1
         world, options, names = self.world, self.options, self._names(message)
         if self.calm:
-            return self._travel(message, names, world.random.uniform(0.5, 1.5) * min(options.latency, 0.01))
+            delay = world.random.uniform(0.5, 1.5) * min(options.latency, 0.01)
+            return self._travel(message, names, delay + (self._wait_of(message) if self._held else 0.0))
         self._remember(message, names)
         if world.chance(options.lossy):
             return False
@@ -66,6 +67,12 @@ class Network:
             if not self._travel(message, names, delay):
                 return False
         return True
+
+    def calm_down(self) -> None:
+        """From now on everybody reaches everybody, and nothing is lost, repeated or held back."""
+        self.blocked.clear()
+        self._held.clear()
+        self.calm = True
 
     def _wait_of(self, message: Message) -> float:
         ends = (self._held.get((type(message), name), 0.0) for name in (message.sender, message.to))

@@ -19,7 +19,7 @@ NORMAL, STANDING = 0.05, 1e9
 """Seconds that a disk of a node that joins takes for a write."""
 
 SLOW = ((0.0, 0.8), (9.0, NORMAL))
-LAGGING, LATE = ((0.0, NORMAL), (0.7, 3.0), (4.5, NORMAL)), ((2.6, NORMAL),)
+LAGGING, LATE = ((0.0, NORMAL), (0.7, STANDING)), ((2.0, NORMAL),)
 
 FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
     (((0.0, STANDING),),),
@@ -31,6 +31,9 @@ FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
     (LAGGING, LATE),
 )
 """For each node that is to join: from when on its disk takes how long. Nothing: it is never started."""
+
+WHILE = 6.0
+"""Seconds that a fetch takes which takes its time: more than a leader waits for one that takes no entries."""
 
 WRITING = 12.0
 """Seconds in which clients go on to write, so that there is something to catch up with."""
@@ -53,8 +56,15 @@ class Newcomers:
         taken = {member.id for member in now.members}
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
-        if fates is FATES[0] and cluster.parts.storage is not Disk:
+        stands = any(seconds == STANDING for fate in fates for _, seconds in fate)
+        if stands and cluster.parts.storage is not Disk:
             return  # another storage may get on, however slow it is
+        if cluster.options.snapshot_interval and self.world.chance(0.4):
+            leader.snapshots.take(leader.raft, everything=True)
+            self.world.run_until(self.world.time + 0.7)  # it is durable, and the log begins behind it
+            if leader.raft is not None and free:
+                self._ask_fetching(leader, free)
+            return
         changes = []
         for name, fate in zip(free, fates, strict=False):
             node = cluster.join(name)
@@ -69,6 +79,36 @@ class Newcomers:
             for number in range(int(WRITING / 0.25)):
                 self.world.after(0.25 * number, lambda: self._write(leader))
 
+    def _ask_fetching(self, leader: SimulatedNode, free: Sequence[str]) -> None:
+        """Ask for one that falls silent while it fetches a snapshot (F67), or for two, of which the one takes its time
+        for that, while nobody writes and the other lacks nothing (R170)."""
+        silent = self.world.chance(0.5)
+        changes = []
+        for name in free[: 1 if silent else 2]:
+            node = self.cluster.join(name)
+            self.nodes.append(node)
+            node.disk.calm()
+            self.world.after(0.0, self._with_disk(node, NORMAL))
+            changes.append(Change("add_voter", Member(name, f"{name}:new", node.incarnation)))
+        slow = self.nodes[-1]
+        slow.snapshots.held = True
+        self.token = self.cluster.calls.change(leader, changes)
+        if silent:
+            self._fall_silent(slow, 300)
+        else:
+            self.world.after(WHILE, slow.snapshots.let_go)
+        for number in range(int(WRITING / 0.25)):
+            if 0.25 * number > WHILE - 0.5:
+                self.world.after(0.25 * number, lambda: self._write(leader))
+
+    def _fall_silent(self, node: SimulatedNode, attempts: int) -> None:
+        """It ends for ever a moment after it has begun to fetch (F67)."""
+        state = state_of(node.raft) if node.raft is not None else None
+        if state is not None and state.fetching is not None:
+            self.world.after(0.15, lambda: node.shut_down(node.boot))
+        elif attempts and self.undecided:
+            self.world.after(0.02, lambda: self._fall_silent(node, attempts - 1))
+
     @property
     def undecided(self) -> bool:
         """Whether the change is still open."""
@@ -80,6 +120,7 @@ class Newcomers:
         known = {(member.id, member.incarnation) for member in members}
         for node in self.nodes:
             node.slowness = node.disk.slowness = 0.1
+            node.snapshots.let_go()
             if (node.id, node.incarnation) not in known:
                 node.shut_down(node.boot)
         return [node for node in self.nodes if (node.id, node.incarnation) in known and node.raft is not None]

@@ -62,7 +62,7 @@ class SimulatedNode:
         self.application = Application(make, check, node_id) if make is not None else None
         self.duties = Duties(self)
         self.states: dict[int, MachineState] = {}  # that the machine went through in this life
-        self._met: dict[str, str] = {}  # incarnations of peers, durable
+        self._met: dict[str, dict[str, bool]] = {}  # incarnations of peers, durable, and whether they were met
         self._followed = Configuration()
         self._rate, self._offset = 1.0, 0.0
         self._inbox: list[Event] = []
@@ -142,11 +142,18 @@ class SimulatedNode:
         return self._offset + self.world.time * self._rate
 
     def knows(self, other: "SimulatedNode") -> bool:
-        """Whether this node would talk to that one: its configuration names it so, or it met no other of its name."""
+        """Whether this node would talk to that one: a configuration named it so, an earlier one too (who joins is told
+        of all), or it met no other of its name."""
         if self.raft is not None and state_of(self.raft).configuration is not self._followed:
             self._followed = state_of(self.raft).configuration
-            self._met.update({member.id: member.incarnation for member in self._followed.members if member.incarnation})
-        return self._met.setdefault(other.id, other.incarnation) == other.incarnation
+            for member in self._followed.members:
+                if member.incarnation:
+                    self._met.setdefault(member.id, {}).setdefault(member.incarnation, False)
+        known = self._met.setdefault(other.id, {})
+        if other.incarnation not in known and any(known.values()):
+            return False
+        known[other.incarnation] = True
+        return True
 
     def reaches(self, other: "SimulatedNode") -> bool:
         """Whether a connection between the two works now, both ways."""

@@ -4,13 +4,23 @@ Law: *everything a run does follows from its seed*, and so from these options an
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rafty_core import Config, Configuration, Lease, Member
 from rafty_core.configuration import MOST_REMOVED
 
 ELECTION_TIMEOUT = 0.5
 HEARTBEAT_INTERVAL = 0.1
+
+FOR_A_FLOOD: Mapping[str, Any] = {
+    "max_proposal_bytes": 1024 * 1024,
+    "max_batch_bytes": 256 * 1024,
+    "max_apply_bytes": 4 * 1024 * 1024,
+    "max_uncommitted_bytes": 64 * 1024 * 1024,
+}
+"""What a node must have room for that is asked for very many commands at once."""
 
 CALLERS_NEED = 1.5
 """Seconds between two faults, or two changes of members, at least on average, where callers are to get on."""
@@ -82,6 +92,7 @@ class Options:
     session_expiry: float
     max_sessions: int
     max_kept_answers: int
+    max_result_bytes: int
     kept: frozenset[str] | None = None
     kinds: frozenset[str] = frozenset()
     salt: int = 0
@@ -138,8 +149,16 @@ class Options:
             session_expiry=draw.choice((1.5, 4.0, 30.0)),
             max_sessions=draw.choice((4, 1000)),
             max_kept_answers=draw.choice((2, 3, 1000)),
+            max_result_bytes=draw.choice((20, 24 * 1024 * 1024, 24 * 1024 * 1024)),
         )
-        return drawn if drawn.application == "none" else drawn.calmer()
+        if drawn.application != "none":
+            return drawn.calmer()
+        return replace(drawn, **FOR_A_FLOOD) if drawn.size == 1 and not drawn.churn_interval else drawn
+
+    @property
+    def floods(self) -> bool:
+        """Whether there is room for very many commands at once, on one node that stays alone."""
+        return self.size == 1 and not self.churn_interval and self.max_proposal_bytes >= 1024 * 1024
 
     def calmer(self) -> "Options":
         """The same with fewer faults, so that callers get something done."""
@@ -149,6 +168,7 @@ class Options:
             churn_interval=max(self.churn_interval, CALLERS_NEED) if self.churn_interval else 0,
             striking=min(self.striking, 0.02),
             lease=min(self.lease, ELECTION_TIMEOUT / 2),
+            max_result_bytes=24 * 1024 * 1024,
         )
 
     @property
@@ -198,5 +218,6 @@ class Options:
             max_pending_proposals=self.max_pending_proposals,
             forward_timeout=self.forward_timeout,
             max_pending_reads=self.max_pending_reads,
+            max_result_bytes=self.max_result_bytes,
             max_retained_bytes=self.max_retained_bytes,
         )

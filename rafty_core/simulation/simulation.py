@@ -28,6 +28,7 @@ FOR_MACHINES: dict[str, Any] = {
     "max_proposal_bytes": 8 * 1024 * 1024,
     "max_uncommitted_bytes": 64 * 1024 * 1024,
     "max_pending_proposals": 65536,
+    "max_result_bytes": 24 * 1024 * 1024,
     "with_results": True,
 }
 """What is not drawn from the seed if there is a machine: nothing of it is to be refused or kept back."""

@@ -18,6 +18,9 @@ from rafty_core.state import State
 MOST_ROUNDS = 4
 """So many rounds may begin at once: as it is time, for reads, and once more for reads whose round is not answered."""
 
+MOST_ENTRIES = 16384
+"""So many entries are handed out at once, at most, however small they are."""
+
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot, TimeoutNow)
 
 
@@ -60,6 +63,8 @@ class OfficeContracts:
             if isinstance(portion, Restore):
                 self._handed_out.clear()
             else:
+                if len(portion.entries) > MOST_ENTRIES:
+                    raise InvariantViolation("I24", f"{self.id} hands out {len(portion.entries)} entries at once (R8)")
                 weight = sum(map(len, portion.entries[:-1]))
                 outstanding = weight + sum(weight for _, weight in self._handed_out)
                 most = state.config.max_apply_bytes

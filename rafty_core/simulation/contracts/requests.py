@@ -33,6 +33,15 @@ class RequestContracts:
                 known = self._requests.get(event.sender, (0, 0))
                 self._requests[event.sender] = max(known, (event.boot, event.sequence))
         self._check_forwards(before, state, events, output)
+        self._check_results(state, output)
+
+    def _check_results(self, state: State, output: Output) -> None:
+        """R10: results that are too large to travel do not."""
+        for message in output.messages:
+            if isinstance(message, ForwardedProposalResponse):
+                size = sum(map(len, message.results))
+                if size > state.config.max_result_bytes:
+                    raise InvariantViolation("I24", f"{self.id} sends results of {size} bytes (R10)")
 
     def _check_forwarded(self, before: Before, state: State, message: ForwardedProposal, output: Output) -> None:
         """A leader takes each request once or answers it, and nobody passes it on (faults F127, F139, F140)."""
