@@ -67,8 +67,13 @@ async def test_a_removed_node_that_is_connected_and_never_silent_is_told_in_the_
                 zombie.send(heartbeat("n3", "n1"))
                 await anyio.sleep(0.02)
 
+        async def listen() -> None:
+            async for _ in one:
+                pass
+
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(campaign)
+            tasks.start_soon(listen)
             await told(zombie)
             tasks.cancel_scope.cancel()
 
