@@ -44,7 +44,14 @@ class Late:
     def at(self, node: SimulatedNode, point: str, name: str, chance: float) -> None:
         """A node has reached this point; `chance` is a number in [0, 1) drawn for it."""
         if point == "begins to fetch":
-            kinds = (self._hold, self._hold, self._campaign, self._misreport, self._repeat_appends)
+            kinds = [
+                self._hold,
+                self._hold,
+                self._campaign,
+                self._misreport,
+                self._repeat_appends,
+                *(self._overtake,) * 2,
+            ]
             self._strike(f"{name}, late", partial(kinds[int(chance * len(kinds))], node))
         elif point == "offers a snapshot":
             if chance < 0.5:
@@ -78,6 +85,14 @@ class Late:
         """Who joins takes a snapshot before it has been told who the members are (R51)."""
         if node.raft is not None:
             node.snapshots.take(node.raft)
+
+    def _overtake(self, node: SimulatedNode) -> None:
+        """What it lacks comes late, just before the snapshot, and nobody has said yet that it is committed (F78)."""
+        fetching = state_of(node.raft).fetching if node.raft is not None else None
+        if fetching is not None:
+            node.snapshots.held = True
+            self.cluster.network.repeat_appends(node.id, fetching.snapshot.index)
+            self.world.after(0.006, node.snapshots.let_go)
 
     def _repeat_appends(self, node: SimulatedNode) -> None:
         self.cluster.network.repeat_appends(node.id)

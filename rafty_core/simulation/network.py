@@ -98,10 +98,14 @@ class Network:
         if (kind, node) in self._latest:
             self._travel(*self._latest[kind, node], 0.0)
 
-    def repeat_appends(self, node: str) -> None:
-        """Send the newest appends to this node once more, at once and in order."""
+    def repeat_appends(self, node: str, until: int | None = None) -> None:
+        """Send the newest appends to this node once more, at once and in order; none behind one that brings the entry
+        at index `until`."""
         for number, (message, names) in enumerate(self._appends.get(node, ())):
             self._travel(message, names, number * 1e-6)
+            batch = message.batch if isinstance(message, AppendEntries) else None
+            if until is not None and batch is not None and batch.last >= until:
+                break
 
     def _answer_earlier_life(self, message: ReadIndexRequest) -> None:
         """A node asks under a number that it used in an earlier life: the answer of then comes now (fault F140)."""
@@ -122,7 +126,7 @@ class Network:
         elif isinstance(message, InstallSnapshot | TimeoutNow):
             self._latest[type(message), message.to] = (message, names)
         elif isinstance(message, AppendEntries):
-            self._appends.setdefault(message.to, deque(maxlen=20)).append((message, names))
+            self._appends.setdefault(message.to, deque(maxlen=60)).append((message, names))
         elif isinstance(message, ReadIndexResponse) and message.read_index > 0:
             self._confirmed[message.to, message.sequence] = (message, names)
         elif isinstance(message, ReadIndexRequest):

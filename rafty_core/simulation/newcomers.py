@@ -18,7 +18,7 @@ from rafty_core.simulation.node import SimulatedNode
 NORMAL, STANDING = 0.05, 1e9
 """Seconds that a disk of a node that joins takes for a write."""
 
-SLOW = ((0.0, 0.8), (9.0, NORMAL))
+SLOW = ((0.0, 1.0), (15.0, NORMAL))
 LAGGING, LATE = ((0.0, NORMAL), (0.7, STANDING)), ((2.0, NORMAL),)
 
 FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
@@ -35,7 +35,7 @@ FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
 WHILE = 6.0
 """Seconds that a fetch takes which takes its time: more than a leader waits for one that takes no entries."""
 
-WRITING = 12.0
+WRITING = 15.0
 """Seconds in which clients go on to write, so that there is something to catch up with."""
 
 

@@ -36,6 +36,8 @@ GAPS: Mapping[str, str] = {
     **dict.fromkeys(("F115a", "F115b", "F116a", "F116b", "F116c", "F146"), OTHER_BYTES),
     **dict.fromkeys(("F107b", "F113"), FEW_BYTES),
     **dict.fromkeys(("F110sa", "F110sb", "F119sa"), LEFTOVERS),
+    "F67c": "gap: a learner must be too slow in ten rounds in a row; seed 6 of an earlier tree found it.",
+    "R102b": "gap: a name must be replaced while one that remembers it hears nothing; seed 66 of an earlier tree did.",
     "F109": "it swallows every error of the disk: case 0 stumbles over that at the opening, and is not counted.",
     "F131sb": "gap: no name that comes from the wire reaches a path here.",
 }

@@ -3,16 +3,28 @@
 Law: *a check that never fails checks nothing.*
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from rafty_core import Configuration, Snapshot, changes, election, membership, quorum, reads, replication, snapshots
+from rafty_core import (
+    Configuration,
+    Snapshot,
+    changes,
+    election,
+    membership,
+    quorum,
+    reads,
+    replication,
+    snapshots,
+    violation,
+)
 from rafty_core.invariants import InvariantViolation
 from rafty_core.log import Configurations
-from rafty_core.roles import Leader
+from rafty_core.pending import Proposals
+from rafty_core.roles import NEVER, Leader
 from rafty_core.simulation import SimulationFailure
 from rafty_core.simulation.run import run
 from rafty_core.state import State
@@ -81,7 +93,31 @@ def durable_at_once(self: Writes, snapshot: Snapshot, committed: int) -> None:
     self.index = snapshot.index
 
 
-BROKEN: list[tuple[object, str, Callable[..., object], dict[str, Any], set[str]]] = [
+def heard_by_one_half(self: State) -> float:
+    if not isinstance(self.role, Leader):
+        return -NEVER
+    contacts = {peer: progress.contact for peer, progress in self.role.progress.items()}
+    found = quorum.reached(self.configuration.voter_ids, {**contacts, self.id: self.now})
+    return -NEVER if found is None else found
+
+
+def nobody_forgotten(self: Proposals, settled: Configuration) -> None:
+    pass
+
+
+def of_the_newest_round(self: Leader, round: int) -> float:
+    return self._round_times[-1][1]
+
+
+def never_for_reads(state: State) -> float:
+    return NEVER if state.reads.asking is None else state.reads.asking.again
+
+
+def any_members(configuration: Configuration, found: str) -> None:
+    pass
+
+
+BROKEN: list[tuple[object, str, Any, dict[str, Any], set[str]]] = [
     (replication, "jointly_reached", union_reached, CHURN, {"I10", "I25"}),
     (replication, "jointly_reached", one_half_reached, HALF, {"I10", "I4", "I25"}),
     (election, "joint_vote_result", union_votes, CHURN, {"I1", "I15"}),
@@ -90,6 +126,11 @@ BROKEN: list[tuple[object, str, Callable[..., object], dict[str, Any], set[str]]
     (snapshots, "Snapshot", without_members, SNAPSHOTS, {"I19"}),
     (Writes, "installed", durable_at_once, SNAPSHOTS, {"I12", "I9", "I5"}),
     (reads, "attach", confirmed_by_the_round_before, READS, {"I16"}),
+    (State, "quorum_contact", property(heard_by_one_half), CHURN, {"I25"}),
+    (Proposals, "follow_members", nobody_forgotten, CHURN, {"I24"}),
+    (Leader, "time_of_round", of_the_newest_round, READS, {"I22"}),
+    (reads, "next_deadline", never_for_reads, READS, {"I25"}),
+    (violation, "check_members", any_members, {"corrupting": 0.05}, {"I27", "I13"}),
 ]
 
 LONG = (union_reached, one_half_reached, union_votes)
@@ -98,13 +139,20 @@ LONG = (union_reached, one_half_reached, union_votes)
 
 @pytest.mark.parametrize(
     ("where", "name", "broken", "fixed", "numbers"),
-    [pytest.param(*row, id=row[2].__name__, marks=[pytest.mark.slow] if row[2] in LONG else []) for row in BROKEN],
+    [
+        pytest.param(
+            *row,
+            id=f"{row[1]}-{getattr(row[2], '__name__', 'property')}",
+            marks=[pytest.mark.slow] if row[2] in LONG else [],
+        )
+        for row in BROKEN
+    ],
 )
 def test_simulation_catches_a_broken_rule(
     monkeypatch: pytest.MonkeyPatch,
     where: object,
     name: str,
-    broken: Callable[..., object],
+    broken: object,
     fixed: dict[str, Any],
     numbers: set[str],
 ) -> None:

@@ -1,0 +1,92 @@
+"""Chains of faults in a cluster to which nothing else happens: each of them begins, ends, and leaves all well.
+
+Law: *a chain that never begins finds nothing.*
+"""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.liveness import Liveness
+from rafty_core.simulation.nemesis import Nemesis
+from rafty_core.simulation.node import SimulatedNode
+from rafty_core.simulation.options import Options
+from rafty_core.simulation.run import run
+from rafty_core.simulation.trials import MOST, Trials
+from tests.simulation.parts import REAL_CODEC
+
+FIXED: dict[str, Any] = {
+    "size": 3,
+    "duration": 3.0,
+    "snapshot_interval": 0.3,
+    "churn_interval": 1.0,
+    "lease": 0.2,
+    "forward_timeout": 0.2,
+    "fault_interval": 3.0,
+}
+CHAINS = (
+    "answer_no_rounds",
+    "stall_and_freeze",
+    "promise_anew",
+    "change_unheard",
+    "replace_unheard",
+    "demote_and_promote",
+    "remove_and_return",
+    "halt",
+    "late_appends",
+    "leave_behind_twice",
+    "strand_with_change",
+)
+
+
+def name_of(kind: Any) -> str:
+    return str(kind.func.__name__).strip("_")
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_each_chain_leaves_all_well(monkeypatch: pytest.MonkeyPatch, chain: str) -> None:
+    begun: Counter[str] = Counter()
+    kinds = Trials._kinds
+
+    def only(self: Trials, leader: SimulatedNode) -> list[Any]:
+        found = [kind for kind in kinds(self, leader) if name_of(kind) == chain]
+        begun[chain] += len(found) > 0
+        return found[:1]
+
+    monkeypatch.setattr(Trials, "_kinds", only)
+    for seed in range(4):
+        run(seed, REAL_CODEC, **FIXED)
+    assert begun[chain] > 0
+
+
+def test_all_chains_are_named_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[str] = set()
+    kinds = Trials._kinds
+
+    def watched(self: Trials, leader: SimulatedNode) -> list[Any]:
+        found = kinds(self, leader)
+        seen.update(map(name_of, found))
+        return found
+
+    monkeypatch.setattr(Trials, "_kinds", watched)
+    for seed in range(4):
+        run(seed, REAL_CODEC, **FIXED)
+    assert seen == set(CHAINS)
+
+
+@pytest.mark.parametrize(("kept", "tried"), [(None, MOST), (frozenset[str](), 0)])
+def test_a_chain_is_a_strike_that_can_be_left_out(kept: frozenset[str] | None, tried: int) -> None:
+    most = 0
+    for seed in range(4):
+        cluster = Cluster(replace(Options.draw(seed), **{**FIXED, "kept": kept}))
+        nemesis = Nemesis(cluster)
+        cluster.start()
+        nemesis.start()
+        cluster.world.run_until(3.0)
+        nemesis.repair()
+        Liveness(cluster, nemesis).check()
+        most = max(most, sum(name.startswith("trial") for name in nemesis.struck))
+    assert most == tried
