@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto`: three workers for each core, since the long tests wait most of the time for elections of real nodes."""
+    """`-n auto`: three workers for each core, since the long tests wait most of the time for real nodes."""
     return 3 * (os.cpu_count() or 1)
 
 
