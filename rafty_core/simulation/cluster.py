@@ -26,6 +26,7 @@ from rafty_core.simulation.parts import SIMULATED, Parts
 from rafty_core.simulation.points import points_of
 from rafty_core.simulation.registers import machine_of
 from rafty_core.simulation.world import World
+from rafty_core.state import State
 
 
 class Cluster:
@@ -161,8 +162,8 @@ class Cluster:
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:
         """I27: a message that no node can have sent changes nothing, and nothing follows from it."""
         state = state_of(raft)
-        if isinstance(state.role, Leader) and state.configuration.goal is not None:
-            return  # with any step, of whatever reason, it may find that its learners are close
+        if isinstance(state.role, Leader) and _is_changing_members(state, state.role):
+            return  # with any step, of whatever reason, it may find that its learners are close, or that it is time
         self.world.note(node.id, "<- (corrupted)", message)
         now = raft._state.now
         before = (raft.status(), raft.deadline)
@@ -181,6 +182,11 @@ class Cluster:
         ):
             raise InvariantViolation("I27", f"{node.id} is changed by {message!r}")
         node.carry_out(output)
+
+
+def _is_changing_members(state: State, leader: Leader) -> bool:
+    """Whether members are caught up, or told that they were removed."""
+    return state.configuration.goal is not None or any(progress.removed_at for progress in leader.progress.values())
 
 
 def _holds_lease(node: SimulatedNode, raft: Raft) -> bool:
