@@ -162,8 +162,8 @@ class Cluster:
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:
         """I27: a message that no node can have sent changes nothing, and nothing follows from it."""
         state = state_of(raft)
-        if isinstance(state.role, Leader) and _is_changing_members(state, state.role):
-            return  # with any step, of whatever reason, it may find that its learners are close, or that it is time
+        if isinstance(state.role, Leader) and _is_changing_members(state):
+            return  # any step, of whatever reason, may find that learners are close, or that the new members suffice
         self.world.note(node.id, "<- (corrupted)", message)
         now = raft._state.now
         before = (raft.status(), raft.deadline)
@@ -184,9 +184,9 @@ class Cluster:
         node.carry_out(output)
 
 
-def _is_changing_members(state: State, leader: Leader) -> bool:
-    """Whether members are caught up, or told that they were removed."""
-    return state.configuration.goal is not None or any(progress.removed_at for progress in leader.progress.values())
+def _is_changing_members(state: State) -> bool:
+    """Whether members are caught up, or another quorum has just come into force."""
+    return state.configuration.goal is not None or state.log.configurations.index > state.log.commit
 
 
 def _holds_lease(node: SimulatedNode, raft: Raft) -> bool:
