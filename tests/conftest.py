@@ -8,8 +8,8 @@ import pytest
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto`: three workers for each core, since the long tests wait most of the time for real nodes."""
-    return 3 * (os.cpu_count() or 1)
+    """`-n auto`: two workers for each core, since the long tests wait most of the time for real nodes."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -55,6 +55,7 @@ def test_transports_benchmark_short_run(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+@pytest.mark.slow
 def test_hostile_benchmark_short_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hostile", "--seconds", "1", "--repeats", "1"]) == 0
     report = capsys.readouterr().out

@@ -137,11 +137,11 @@ def test_plain_address_among_encrypted_ones_is_refused(tmp_path: Path) -> None:
 
 
 def test_websocket_without_its_library_is_refused_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "absent").mkdir()
+    elsewhere = tmp_path_factory.mktemp("absent")
     hidden = "import sys\nsys.modules['websockets'] = sys.modules['trio_websocket'] = None\n"
-    (tmp_path / "absent" / "sitecustomize.py").write_text(hidden)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "absent"))
+    (elsewhere / "sitecustomize.py").write_text(hidden)
+    monkeypatch.setenv("PYTHONPATH", str(elsewhere))
     arguments = serve_arguments(tmp_path / "data", cluster="n1=ws://127.0.0.1:7009")
     check_refused(tmp_path, arguments, "WebSocket needs websockets", "pip install rafty[websocket]")

@@ -83,8 +83,18 @@ def network(kind: str, certificates: Path) -> Callable[[str], Transport]:
     return make_one
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("kind", ["memory", *KINDS])
+EACH_ONCE = {("memory", "trio"), ("tcp", "asyncio"), ("tls", "uvloop"), ("ws", "trio"), ("wss", "asyncio")}
+"""What is tried by default: each transport, and each event loop; all pairs in the long version."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "loop"),
+    [
+        pytest.param(kind, loop, marks=() if (kind, loop) in EACH_ONCE else pytest.mark.slow, id=f"{kind}-{loop}")
+        for kind in ("memory", *KINDS)
+        for loop in LOOPS
+    ],
+)
 def test_conformance(kind: str, loop: str, certificates: Path) -> None:
     backend, options = LOOPS[loop]
 
