@@ -8,8 +8,8 @@ import pytest
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto`: two workers for each core, since the long tests wait most of the time for real nodes."""
-    return 2 * (os.cpu_count() or 1)
+    """`-n auto`: five workers for two cores, since the long tests wait most of the time for real nodes."""
+    return 5 * (os.cpu_count() or 1) // 2
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -81,6 +81,7 @@ def test_reads_benchmark_short_run(directory: Path, capsys: pytest.CaptureFixtur
     assert "CPU of the asked" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_reads_benchmark_stale_reads_let_the_node_live(directory: Path) -> None:
     report = directory / "report.json"
     options = ["--backends", "trio", "--styles", "tasks", "--in-flight", "1", "--asked", "stale", "--no-pysyncobj"]
@@ -89,6 +90,7 @@ def test_reads_benchmark_stale_reads_let_the_node_live(directory: Path) -> None:
     assert json.loads(report.read_text())["rows"][0]["failed"] == 0
 
 
+@pytest.mark.slow
 def test_catchup_benchmark_followers_short_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, report = directory / "data", directory / "report.json"
     data.mkdir()

@@ -120,6 +120,7 @@ def listener(identity: Identity, where: str) -> Iterator[None]:
     thread.join(10)
 
 
+@pytest.mark.slow
 def test_second_change_is_refused_and_a_hopeless_one_is_undone(tmp_path: Path) -> None:
     """A node that nobody is at is not added, by force neither; one that never answers is given up in the end."""
     with Cluster(1, tmp_path) as cluster:

@@ -66,6 +66,7 @@ def test_backup_becomes_another_cluster(tmp_path: Path, backend: str) -> None:
         assert cluster.wait_until_equal()["kv_digest"] == digest
 
 
+@pytest.mark.slow
 def test_backup_from_nobody_leaves_nothing(tmp_path: Path) -> None:
     with Cluster(3, made(tmp_path / "c")) as cluster:
         survivor, *others = cluster.nodes.values()
@@ -161,6 +162,7 @@ def test_recover_of_what_is_no_data_directory(tmp_path: Path) -> None:
     assert "is damaged" in refused(2, "recover", "--data", tmp_path / "data", "--yes")
 
 
+@pytest.mark.slow
 def test_older_copy_of_a_data_directory_begins_anew(tmp_path: Path) -> None:
     """The others refuse the old copy; --restored makes a new incarnation of it, which is removed and added again."""
     with Cluster(3, tmp_path) as cluster:

@@ -232,6 +232,7 @@ def test_value_over_the_limit(tmp_path: Path) -> None:
     assert "larger than the limit of 1048576 bytes" in done.stderr
 
 
+@pytest.mark.slow
 def test_write_without_a_quorum(tmp_path: Path) -> None:
     """The error names who was heard, and since when the others were not."""
     with Cluster(3, tmp_path) as cluster:

@@ -255,6 +255,7 @@ def test_change_that_nobody_can_tell_of_is_unknown() -> None:
         assert b"rafty: the outcome is unknown, look at `rafty members`" in done.stderr
 
 
+@pytest.mark.slow
 def test_leader_that_falls_silent_in_the_middle_of_a_change() -> None:
     with server([b""] * 10) as node:
         done = rafty("demote", "--nodes", node, "n3", "--timeout", "1")

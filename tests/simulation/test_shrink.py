@@ -35,6 +35,7 @@ def test_planted_fault_becomes_a_short_story(tmp_path: Path, monkeypatch: pytest
     run_options(recipe.options)
 
 
+@pytest.mark.slow
 def test_machine_of_a_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SimulationFailure) as caught:
         losing_fails()
