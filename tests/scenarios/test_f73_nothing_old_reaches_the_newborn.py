@@ -4,6 +4,7 @@ What was on its way to its earlier life would be taken for an answer in this one
 newborn knows nothing. And the earlier life, if a copy of its disk still runs, would speak in the name of the new one.
 """
 
+import anyio
 import pytest
 
 from rafty_core.configuration import Member
@@ -41,6 +42,7 @@ async def test_what_waited_for_the_earlier_life_is_dropped() -> None:
         one.set_members([Member("n1")], REMOVED)
         async with reachable("n3", {"n1": one.address}, incarnation="new") as newborn:
             one.set_members([Member("n1"), Member("n3", newborn.address, "new")], REMOVED)
+            await anyio.wait_all_tasks_blocked()  # a connection to the address that it said itself ends with this
             await until(lambda: one.peers()["n3"].connected)
             one.send(heartbeat("n1", "n3", 1))
             assert rounds(await messages_of(newborn, 1)) == [1]
