@@ -4,7 +4,7 @@ Law: *what is compared carries the same bytes, in the same process, one right af
 
 Both ends are tasks of one event loop and share one core, so that a rate is what one core does for sending and receiving
 together. Raw rates are of pieces as large as the batch of commands that ours carries in one message (a batch of small
-commands against a joined send of as many), and of a mebibyte, which is as fast as the stream can be.
+commands against a joined send of as many), and as large as what ours joins when much waits.
 """
 
 import statistics
@@ -43,7 +43,7 @@ LIMITS: Final = Limits(outbox_messages=1 << 16)
 class Figures:
     """What one run gave. Rates are per second, round trips in microseconds (medians).
 
-    batched   bytes of commands in AppendEntries of `ENTRIES` commands; raw: sends of as many bytes; most: of a mebibyte
+    batched   bytes of commands in AppendEntries of `ENTRIES` commands; raw: sends of as many bytes; most: of many
     """
 
     batched: float

@@ -36,8 +36,8 @@ NOTES = f"""\
 Both ends in one event loop on one core; medians of the repetitions, ranges in brackets.
 batched: commands of {ENTRY} bytes, {ENTRIES} in each AppendEntries; ours encodes the frame (the batch was packed once,
 as a leader does), checks and unpacks it. raw: the stream below (for tls with TLS, for ws with WebSocket, for wss with
-both), {ENTRIES} x {ENTRY} bytes joined in each send; most: the same, a mebibyte in each send. messages: heartbeats,
-each a frame. round trip: a heartbeat and its answer; raw: 64 bytes each way."""
+both), {ENTRIES} x {ENTRY} bytes joined in each send; most: as many bytes in each send as ours joins when much waits.
+messages: heartbeats, each a frame. round trip: a heartbeat and its answer; raw: 64 bytes each way."""
 
 
 class TransportRow(NamedTuple):

@@ -26,14 +26,7 @@ from rafty_core.config import Config
 from rafty_core.events import Event, Persisted
 from rafty_core.messages import Message
 from rafty_core.outcomes import OutcomeUnknown, Stopped
-from rafty_core.output import (
-    LeaderChanged,
-    MembershipChanged,
-    Output,
-    ProposalAnswer,
-    Removed,
-    SnapshotChanged,
-)
+from rafty_core.output import LeaderChanged, MembershipChanged, Output, ProposalAnswer, Removed, SnapshotChanged
 from rafty_core.raft import Raft
 from rafty_core.sessions import Sessions
 from rafty_core.stable import Stable
@@ -150,17 +143,12 @@ class Node(NodeCalls, EnteredOnce):
         try:
             self._begin(await run_in_daemon(self._store.load))
             async with self._transport:
-                self._disk = Disk(self._store, self._disk_changed)
+                self._disk = Disk(self._store, self._tell)
                 await self._tell_members()
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
-                    for task in (
-                        self._receive,
-                        self._drive,
-                        self._keep_time,
-                        self._snapshots.sender.run,
-                        self._members.run,
-                    ):
+                    sender = self._snapshots.sender
+                    for task in (self._receive, self._drive, self._keep_time, sender.run, self._members.run):
                         tasks.start_soon(self._guard, task)
                     self._step(())
                     cancelled = False
@@ -286,12 +274,9 @@ class Node(NodeCalls, EnteredOnce):
             raise Stopped("the node is not running")
         return self._raft
 
-    def _disk_changed(self) -> None:
-        self._wake.set()
-
-    def _tell(self, event: Event) -> None:
-        """Something happened that the core is to hear of soon."""
-        self._happened.append(event)
+    def _tell(self, *events: Event) -> None:
+        """Something happened that the core is to hear of soon; nothing in particular: look what the disk has done."""
+        self._happened += events
         self._wake.set()
 
     async def _receive(self) -> None:
