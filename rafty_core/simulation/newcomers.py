@@ -12,7 +12,7 @@ from rafty_core import Change, Member
 from rafty_core.invariants import state_of
 from rafty_core.simulation.churn import NAMES
 from rafty_core.simulation.cluster import Cluster
-from rafty_core.simulation.disk import Disk
+from rafty_core.simulation.disk import STANDING_STILL, Disk
 from rafty_core.simulation.node import SimulatedNode
 
 NORMAL, STANDING = 0.05, 1e9
@@ -46,6 +46,7 @@ class Newcomers:
         self.cluster, self.world = cluster, cluster.world
         self.nodes: list[SimulatedNode] = []
         self.token = ""
+        self.over = False
 
     def ask(self, leader: SimulatedNode) -> None:
         """Ask this leader to take in some nodes as voters."""
@@ -115,10 +116,15 @@ class Newcomers:
         return self.token in self.cluster.calls.open
 
     def end(self) -> list[SimulatedNode]:
-        """The nodes that are members now, at full speed; the others are gone."""
+        """The nodes that are members now, at full speed; the others are gone. One that has become a member and whose
+        disk stood still soon afterwards starts again: it would never answer."""
+        self.over = True
         members = self.cluster.invariants.ghost.configurations[-1][1].members
         known = {(member.id, member.incarnation) for member in members}
         for node in self.nodes:
+            if node.raft is not None and node.disk.slowness >= STANDING_STILL:
+                node.crash()
+                node.start()
             node.slowness = node.disk.slowness = 0.1
             node.snapshots.let_go()
             if (node.id, node.incarnation) not in known:
@@ -127,6 +133,8 @@ class Newcomers:
 
     def _with_disk(self, node: SimulatedNode, seconds: float) -> Callable[[], None]:
         def act() -> None:
+            if self.over:
+                return
             node.disk.slowness = seconds / max(self.cluster.options.sync_time, 1e-3)
             if node.raft is None and node.boot == 0:
                 node.start()
