@@ -15,7 +15,7 @@ import anyio
 
 from rafty_transports.access import Access
 from rafty_transports.client import Client, HungUp, Reply, ReplyError, Unreachable
-from rafty_transports.commands import ask_in_turn, refused
+from rafty_transports.commands import NotPermitted, ask_in_turn, refused
 from rafty_transports.exits import DONE, FAILED, UNKNOWN, CommandFailed, WrongInput
 from rafty_transports.members_view import Members, ask_members, table
 from rafty_transports.progress_view import show_progress
@@ -228,14 +228,18 @@ async def _transfer(options: argparse.Namespace) -> int:
 async def _snapshot(options: argparse.Namespace) -> int:
     """One after the other, so that the cluster never has to do without several of them."""
     failures = []
+    done = False
     nodes: list[str] = options.nodes
     for address in nodes:
         options.nodes = [address]
         try:
             reply = await ask_in_turn(options, [b"RAFTY", b"SNAPSHOT"], reads=True)
         except CommandFailed as failure:
+            if isinstance(failure, NotPermitted) and not done:
+                raise  # what was shown to this node is wrong for the others, too; and nothing was changed
             failures.append(str(failure).removeprefix("nobody could answer: "))
             continue
+        done = True
         text = reply.decode() if isinstance(reply, bytes) else str(reply)
         facts = dict(line.split(":", 1) for line in text.splitlines())
         print(f"{address} has a snapshot of index {facts.get('index')}, {facts.get('size')} bytes")

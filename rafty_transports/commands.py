@@ -116,17 +116,27 @@ async def _ask_one(client: Client, request: Sequence[bytes], deadline: float) ->
         return (await client.ask(request))[0]
 
 
+class NotPermitted(WrongInput):
+    """The node does not do this for whoever asks: without the right password, user or address."""
+
+
 def refused(address: str, error: ReplyError, access: Access = OPEN) -> WrongInput:
     """What a person is told whom this node refuses; `access` is what was shown to it."""
+    words = why_refused(error, access)
+    kind = NotPermitted if error.code in ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED") else WrongInput
+    return kind(f"{address} refuses: {words}")
+
+
+def why_refused(error: ReplyError, access: Access) -> str:
+    """The reason without the code, and what to give in place of `access`."""
     text = str(error).removeprefix("ERR ")
     if error.code in ("NOAUTH", "WRONGPASS"):
         variable = "RAFTY_ADMIN_PASSWORD" if access.user == ADMIN else "RAFTY_PASSWORD"
-        return WrongInput(f"{address} refuses: {text.partition(' ')[2]} give the right {variable}")
+        reason = text.partition(" ")[2].rstrip(".")
+        return f"{reason[:1].lower()}{reason[1:]}; give the right {variable}"
     if error.code == "NOPERM":
-        return WrongInput(f"{address} refuses: this command is for the user admin; give RAFTY_ADMIN_PASSWORD")
-    if error.code == "DENIED":
-        text = text.partition(" ")[2]
-    return WrongInput(f"{address} refuses: {text}")
+        return "this command is for the user admin; give RAFTY_ADMIN_PASSWORD"
+    return text.partition(" ")[2] if error.code == "DENIED" else text
 
 
 def _unknown(text: str) -> CommandFailed:
@@ -141,7 +151,9 @@ async def _status(options: argparse.Namespace) -> int:
         timeout = min(options.timeout, STATUS_SECONDS)
         try:
             answers[address] = await ask_info(address, access=options.access, timeout=timeout)
-        except (Unreachable, HungUp, ReplyError) as error:
+        except ReplyError as error:
+            answers[address] = f"refuses: {why_refused(error, options.access)}"
+        except (Unreachable, HungUp) as error:
             answers[address] = str(error)
         except TimeoutError:
             answers[address] = f"{address} did not answer within {timeout:g} s"

@@ -51,7 +51,7 @@ async def test_commands_that_administer_use_the_password_of_the_administrator(tm
         where = ("--nodes", server.address, "--timeout", "5")
         for command in (add, ("transfer",), ("snapshot",), ("backup", str(tmp_path / "file"))):
             code, _, said = await asked(*command, *where, RAFTY_PASSWORD="secret")
-            assert (code != 0, said.count("\n")) == (True, 1), said
+            assert (code, said.count("\n")) == (2, 1), said
             assert "this command is for the user admin; give RAFTY_ADMIN_PASSWORD" in said
         code, _, said = await asked(*add, *where, RAFTY_PASSWORD="secret", RAFTY_ADMIN_PASSWORD="guess")
         assert code == 2
@@ -62,13 +62,29 @@ async def test_commands_that_administer_use_the_password_of_the_administrator(tm
 
 
 @pytest.mark.anyio
+async def test_snapshots_of_which_one_is_taken_and_one_refused() -> None:
+    """Something was changed, so that this is no longer wrong input of which nothing came."""
+    _, open_to_all = administered_service()
+    _, closed = administered_service(password="secret", admin_password="master")
+    async with open_to_all as one, closed as other:
+        code, printed, said = await asked("snapshot", "--nodes", f"{one.address},{other.address}")
+        assert (code, printed.split(" has ")[0]) == (1, one.address)
+        assert said == f"rafty: {other.address} refuses: authentication required; give the right RAFTY_PASSWORD\n"
+        code, printed, _ = await asked("snapshot", "--nodes", f"{other.address},{one.address}")
+        assert (code, printed) == (2, "")
+
+
+@pytest.mark.anyio
 async def test_commands_that_read_do_not_use_the_password_of_the_administrator() -> None:
     _, service = administered_service(password="secret", admin_password="master")
     async with service as server:
         for command in (("get", "a"), ("members",)):
             code, printed, said = await asked(*command, "--nodes", server.address, RAFTY_ADMIN_PASSWORD="master")
             assert (code, printed) == (2, "")
-            assert "give the right RAFTY_PASSWORD" in said
+            assert said == f"rafty: {server.address} refuses: authentication required; give the right RAFTY_PASSWORD\n"
+        code, printed, said = await asked("status", "--nodes", server.address)
+        assert (code, said) == (1, "")
+        assert printed.endswith(f"{server.address}  refuses: authentication required; give the right RAFTY_PASSWORD\n")
         code, printed, said = await asked("members", "--nodes", server.address, RAFTY_PASSWORD="secret")
         assert code == 0, said
 
