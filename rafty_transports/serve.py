@@ -5,6 +5,9 @@ Law: *everything that can be refused is refused before the data directory is tou
 The process says on its standard output what a person or a script waits for: that it serves, and whom it follows or
 that it leads, whenever that changes. Warnings go to the standard error, a line each, and the same line not again and
 again.
+
+Each connection is an open file, and so the process raises its limit of open files (the soft RLIMIT_NOFILE) to what it
+may have at most (the hard one), as Redis does. Who wants it lower sets the hard one.
 """
 
 import contextlib
@@ -53,6 +56,9 @@ LAST_WORDS_SECONDS = 0.2
 
 STDOUT, STDERR = 1, 2
 
+MODEST_FILES = 10_240
+"""The limit of open files that is asked for where the system does not grant the highest that it names, as macOS."""
+
 SET_PDEATHSIG = 1
 """The option of Linux's `prctl` that has a process signalled when its parent dies."""
 
@@ -95,6 +101,7 @@ def run(settings: Settings) -> int:
     """Run the node until a signal ends it. Raises `CommandFailed`, most often `WrongInput`, if it cannot go on."""
     if settings.parent is not None:
         die_with_parent(settings.parent)
+    raise_file_limit()
     check_backend(settings.backend)
     for where in settings.listen:
         address = parse_address(where)
@@ -310,6 +317,21 @@ def log_to(lines: Lines, settings: Settings) -> None:
     handler.addFilter(_NotTwice())
     logging.basicConfig(handlers=[handler], level=logging.INFO if settings.verbose else logging.WARNING)
     logging.raiseExceptions = False  # a line that cannot be written is no reason for a traceback
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files, which connections are, as it may; never fewer than before."""
+    try:
+        import resource
+    except ImportError:  # not on every platform
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (hard, MODEST_FILES):
+        if soft == hard or (wanted != hard and soft >= wanted):
+            return
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
 
 
 def die_with_parent(parent: int) -> None:
