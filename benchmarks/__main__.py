@@ -19,7 +19,7 @@ from benchmarks import (
     transports_command,
 )
 from benchmarks.options import say
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, WrongOption
 
 COMMANDS = (
     cluster_command,
@@ -35,14 +35,7 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure rafty on this machine.")
     commands = top.add_subparsers(dest="command", required=True)
-    for module in (
-        cluster_command,
-        reads_command,
-        catchup_command,
-        simulation_command,
-        transports_command,
-        hostile_command,
-    ):
+    for module in COMMANDS:
         module.add_command(commands)
     return top
 
@@ -53,14 +46,14 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program. Returns its exit status."""
+    """The program. Returns its exit status: 0, 1 if there are no figures, 2 for wrong options, 130 if interrupted."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, interrupt)
     try:
         options.run(options)
     except BenchmarkError as error:
         say(f"benchmarks: {error}")
-        return 1
+        return 2 if isinstance(error, WrongOption) else 1
     except KeyboardInterrupt:
         say("benchmarks: interrupted; nothing was left behind")
         return 130

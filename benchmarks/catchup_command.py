@@ -11,7 +11,7 @@ from benchmarks.catchup import Caught, Grown, run_catchup_row
 from benchmarks.catchup_report import NOTES, CatchupSummary, in_short, tables
 from benchmarks.disks import directory_on_disk
 from benchmarks.options import add_common, backends_of, check_words, interleave, numbers, peer_python, say, words
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import WrongOption
 from benchmarks.report import write_json
 from benchmarks.rows import MEASURES, CatchupRow, plan_catchup
 
@@ -34,15 +34,15 @@ def add_command(commands: Any) -> None:
 
 
 def rows_of(options: argparse.Namespace, backends: list[str], *, pysyncobj: bool) -> list[CatchupRow]:
-    """The rows that were asked for. Raises `BenchmarkError`."""
+    """The rows that were asked for. Raises `WrongOption`."""
     check_words(options.measures, MEASURES, "measure")
     part = 10 if options.quick else 1
     behind, log = options.entries or 100_000 // part, options.log or 1_000_000 // part
     sizes = numbers(options.memory_sizes, "--memory-sizes")
     if min(options.size, *sizes) < SMALLEST:
-        raise BenchmarkError(f"a command has at least {SMALLEST} bytes")
+        raise WrongOption(f"a command has at least {SMALLEST} bytes")
     if not 0 < min(behind, log) <= max(behind, log) <= MOST_KEYS:
-        raise BenchmarkError(f"--entries and --log take numbers from 1 to {MOST_KEYS:,}")
+        raise WrongOption(f"--entries and --log take numbers from 1 to {MOST_KEYS:,}")
     return plan_catchup(backends, options.measures, behind, log, options.size, sizes, pysyncobj)
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import WrongOption
 from benchmarks.sampling import clock, middle
 
 IN_MEMORY = frozenset(("tmpfs", "ramfs", "devtmpfs"))
@@ -32,7 +32,7 @@ def file_system(path: Path) -> str:
 def directory_on_disk(wanted: Path | None) -> Path:
     """The wanted directory, or a usual one for temporary files that is on a disk.
 
-    Raises `BenchmarkError` if it is in memory: a sync costs nothing there, and the figures would say nothing.
+    Raises `WrongOption` if it is in memory: a sync costs nothing there, and the figures would say nothing.
     """
     usual = (Path(tempfile.gettempdir()), Path("/var/tmp"), Path.cwd())
     candidates = usual if wanted is None else (wanted,)
@@ -40,7 +40,7 @@ def directory_on_disk(wanted: Path | None) -> Path:
         if candidate.is_dir() and os.access(candidate, os.W_OK) and file_system(candidate) not in IN_MEMORY:
             return candidate
     names = ", ".join(map(str, candidates))
-    raise BenchmarkError(f"none of {names} is a writable directory on a disk; name one with --directory")
+    raise WrongOption(f"none of {names} is a writable directory on a disk; name one with --directory")
 
 
 def bare_sync_ms(directory: Path, seconds: float = 0.25) -> float:

@@ -18,11 +18,11 @@ from typing import Any
 import anyio
 
 from benchmarks.hostile import ATTACKS, Target, attack
-from benchmarks.options import say
-from benchmarks.processes import BenchmarkError
+from benchmarks.options import installed_backends, say
+from benchmarks.processes import BenchmarkError, WrongOption
 from benchmarks.report import table
 from rafty_transports.demo_cluster import LocalCluster, NodeProcess
-from tests.end_to_end.cluster import ask, pairs_of
+from tests.end_to_end.asking import ask, pairs_of
 
 HELP = "writes to a cluster whose leader is attacked from all sides, beside the quiet one"
 HEADINGS = ("phase", "term", "writes", "failed", "p50 ms", "p99 ms", "most ms", "leader MiB", "followers MiB")
@@ -40,7 +40,9 @@ def add_command(commands: Any) -> None:
 def run_hostile(options: argparse.Namespace) -> None:
     """Quiet and attacked in turn; then the report. Raises `BenchmarkError`."""
     if not 0.5 <= options.seconds <= 600 or options.repeats < 1:
-        raise BenchmarkError("--seconds takes a time from 0.5 to 600, --repeats numbers from 1")
+        raise WrongOption("--seconds takes a time from 0.5 to 600, --repeats numbers from 1")
+    if options.backend not in installed_backends():
+        raise WrongOption(f"{options.backend}: not installed, or no event loop that is known here")
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as directory:
         cluster = LocalCluster(3, Path(directory), backends=(options.backend,))

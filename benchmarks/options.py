@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from benchmarks.peers import cache_directory, pysyncobj_python
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, WrongOption
 
 
 class Named(Protocol):
@@ -61,29 +61,29 @@ def installed_backends() -> list[str]:
 
 
 def backends_of(options: argparse.Namespace, left_out: list[str]) -> list[str]:
-    """The event loops that were asked for, or all that are installed. Raises `BenchmarkError`."""
+    """The event loops that were asked for, or all that are installed. Raises `WrongOption`."""
     installed = installed_backends()
     backends: list[str] = options.backends if options.backends is not None else installed
     if missing := [name for name in backends if name not in installed]:
-        raise BenchmarkError(f"{', '.join(missing)}: not installed, or no event loop that is known here")
+        raise WrongOption(f"{', '.join(missing)}: not installed, or no event loop that is known here")
     left_out += [f"{name} is not installed and was left out." for name in ("uvloop", "trio") if name not in installed]
     return backends
 
 
 def check_words(given: Sequence[str], known: Sequence[str], what: str) -> None:
-    """Raise `BenchmarkError` for a word that is none of `known`."""
+    """Raise `WrongOption` for a word that is none of `known`."""
     if unknown := [word for word in given if word not in known]:
-        raise BenchmarkError(f"{', '.join(unknown)}: no {what}; the {what}s are {', '.join(known)}")
+        raise WrongOption(f"{', '.join(unknown)}: no {what}; the {what}s are {', '.join(known)}")
 
 
 def numbers(texts: Sequence[str], option: str) -> list[int]:
-    """Numbers above 0. Raises `BenchmarkError`."""
+    """Numbers above 0. Raises `WrongOption`."""
     try:
         found = [int(text) for text in texts]
     except ValueError as error:
-        raise BenchmarkError(f"{option} takes numbers: {error}") from error
+        raise WrongOption(f"{option} takes whole numbers with commas between, not {','.join(texts)}") from error
     if min(found, default=0) < 1:
-        raise BenchmarkError(f"{option} takes numbers above 0")
+        raise WrongOption(f"{option} takes numbers above 0")
     return found
 
 

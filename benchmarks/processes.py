@@ -26,6 +26,10 @@ class BenchmarkError(Exception):
     """A benchmark cannot be run, or its figures would mean nothing; the text is one sentence that says why."""
 
 
+class WrongOption(BenchmarkError):
+    """What was asked for makes no sense here; nothing was measured."""
+
+
 class Child:
     """A process that answers each line of JSON with one. What it logs goes to `log`, a file."""
 

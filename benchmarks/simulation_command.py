@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from benchmarks.options import say
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import WrongOption
 from rafty_core.simulation.run import run
 from tests.simulation.parts import REAL_CODEC
 
@@ -29,9 +29,9 @@ def add_command(commands: Any) -> None:
 
 
 def run_simulation(options: argparse.Namespace) -> None:
-    """All repetitions; then the report. Raises `BenchmarkError`."""
+    """All repetitions; then the report. Raises `WrongOption`."""
     if min(options.seeds, options.repeats) < 1 or options.first < 0:
-        raise BenchmarkError("--seeds and --repeats take numbers from 1, --first from 0")
+        raise WrongOption("--seeds and --repeats take numbers from 1, --first from 0")
     events, steps, hours, seconds = [], [], [], []
     for repetition in range(options.repeats):
         first = options.first + repetition * options.seeds

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import anyio
 
 from benchmarks.options import backends_of, check_words, interleave, words
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, WrongOption
 from benchmarks.report import table
 from benchmarks.transports import ENTRIES, ENTRY, KINDS, Figures, measure
 
@@ -73,7 +73,7 @@ def run_transports(options: argparse.Namespace) -> None:
         options.seconds or (0.1 if options.quick else 0.5),
     )
     if repeats < 1 or not 0 < seconds <= 60:
-        raise BenchmarkError("--repeats takes numbers from 1, --seconds a time up to 60")
+        raise WrongOption("--repeats takes numbers from 1, --seconds a time up to 60")
     runs: dict[TransportRow, list[Figures]] = {
         TransportRow(kind, backend): [] for kind in options.transports for backend in backends
     }

@@ -128,7 +128,7 @@ def test_catchup_benchmark_alone_short_run(directory: Path, capsys: pytest.Captu
 def test_benchmark_wrong_options_one_sentence(
     arguments: list[str], sentence: str, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, "--no-pysyncobj", "--directory", str(directory)]) == 1
+    assert main([*arguments, "--no-pysyncobj", "--directory", str(directory)]) == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -145,8 +145,29 @@ def test_cluster_benchmark_interrupted_leaves_nothing(directory: Path) -> None:
 
 
 def test_cluster_benchmark_wrong_options_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cluster", "--backends", "curio", "--no-pysyncobj"]) == 1
+    assert main(["cluster", "--backends", "curio", "--no-pysyncobj"]) == 2
     assert "curio" in capsys.readouterr().err
+    assert main(["cluster", "--in-flight", "1,many", "--no-pysyncobj"]) == 2
+    assert capsys.readouterr().err == "benchmarks: --in-flight takes whole numbers with commas between, not 1,many\n"
+
+
+def test_hostile_benchmark_refuses_an_unknown_event_loop_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hostile", "--backend", "curio"]) == 2
+    assert "curio: not installed" in capsys.readouterr().err
+
+
+def test_benchmarks_run_with_nothing_installed_but_rafty() -> None:
+    """As the README installs it for those who only want figures."""
+    script = (
+        "import sys\n"
+        "for name in ('pytest', 'apsw', 'redis', 'hiredis', 'cryptography', 'trio', 'uvloop', 'websockets'):\n"
+        "    sys.modules[name] = None\n"
+        "from benchmarks.__main__ import main\n"
+        "sys.exit(main(['simulation', '--seeds', '1', '--repeats', '1']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "CPU-seconds per seed" in done.stdout
 
 
 def test_family_ends_a_child_that_does_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

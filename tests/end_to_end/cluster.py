@@ -13,7 +13,6 @@ Everything here blocks; in an async test call what waits in a worker thread, but
 
 import os
 import re
-import socket
 import sys
 import threading
 import time
@@ -23,8 +22,10 @@ from types import TracebackType
 
 import pytest
 
-from rafty_transports.client import Reply, ReplyError, ReplyParser, encode_request
+from rafty_transports.client import Reply, ReplyError
 from rafty_transports.demo_cluster import LocalCluster, NodeProcess
+from tests.end_to_end.asking import ask as ask
+from tests.end_to_end.asking import pairs_of as pairs_of
 
 UNANSWERED = frozenset(("NOTLEADER", "UNKNOWN", "STOPPED", "SUPERSEDED"))
 """Codes of errors that a writer may meet when leaders fall."""
@@ -43,31 +44,6 @@ def backend_of(backend: str, node_id: str) -> str:
     if backend != "mixed":
         return backend
     return ("trio", "asyncio")[int(re.sub(r"\D", "", node_id) or "1") % 2]
-
-
-def ask(address: str, *requests: Sequence[bytes], timeout: float = 8.0) -> list[Reply]:
-    """Send these requests to the node that serves clients at `address`; one reply for each.
-
-    Raises `OSError`, of which `TimeoutError` and `ConnectionError` are kinds, if not all replies came.
-    """
-    host, _, port = address.rpartition(":")
-    parser = ReplyParser()
-    replies: list[Reply] = []
-    with socket.create_connection((host, int(port)), timeout) as connection:
-        connection.sendall(b"".join(map(encode_request, requests)))
-        while len(replies) < len(requests):
-            data = connection.recv(1 << 18)
-            if not data:
-                raise ConnectionResetError(f"{address} hung up")
-            replies += parser.feed(data)
-    return replies
-
-
-def pairs_of(text: Reply) -> dict[str, str]:
-    """The lines "name:value" of INFO or RAFTY STATUS."""
-    assert isinstance(text, bytes), text
-    pairs = [line.partition(":") for line in text.decode().splitlines()]
-    return {name: value for name, colon, value in pairs if colon}
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout: float = 15.0) -> None:

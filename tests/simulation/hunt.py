@@ -15,8 +15,9 @@ from types import FrameType
 from rafty_core.invariants import InvariantViolation
 from rafty_core.simulation.failure import SimulationFailure
 from rafty_core.simulation.run import run
-from tests.simulation.parts import REAL_CODEC, REAL_STORE
+from tests.simulation.parts import REAL_CODEC
 from tests.simulation.storage.campaign import CampaignFailure, run_case
+from tests.simulation.storage.parts import REAL_STORE
 
 LONGEST_SEED = 20.0
 """Seconds of processor time that one seed may take; a step that never ends is a failure, too."""

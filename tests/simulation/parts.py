@@ -1,12 +1,9 @@
-"""The real codec and the real store, to be plugged into the simulation."""
-
-from dataclasses import replace
+"""The real codec, to be plugged into the simulation; `storage.parts` has the real store, which needs apsw."""
 
 from rafty_core import Message
 from rafty_core.simulation.parts import Parts
 from rafty_transports.chunks import SnapshotChunk, SnapshotChunkRequest
 from rafty_transports.codec import decode, encode
-from tests.simulation.storage.store import SimulatedStore
 
 
 def through_bytes(message: Message) -> Message:
@@ -17,4 +14,3 @@ def through_bytes(message: Message) -> Message:
 
 
 REAL_CODEC = Parts(codec=through_bytes, replay="python -m tests.simulation.run run {seed}")
-REAL_STORE = replace(REAL_CODEC, storage=SimulatedStore)

@@ -17,9 +17,9 @@ import pytest
 
 from rafty_core.simulation.run import run
 from rafty_transports.storage import connection, datadir, examine, mark, records, sqlite
-from tests.simulation.parts import REAL_STORE
 from tests.simulation.storage.campaign import CampaignFailure, run_case
 from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
+from tests.simulation.storage.parts import REAL_STORE
 
 MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(20, 500, 20)]
 
@@ -44,7 +44,7 @@ def test_storage_same_seed_in_two_processes() -> None:
     program = "\n".join(
         (
             "from rafty_core.simulation.run import run",
-            "from tests.simulation.parts import REAL_STORE",
+            "from tests.simulation.storage.parts import REAL_STORE",
             "from tests.simulation.storage.campaign import run_case",
             "print([run_case(seed) for seed in OTHERS + (3,)][-1])",
             "print(run(6, REAL_STORE, with_digest=True, duration=5).digest)",
