@@ -158,6 +158,10 @@ class NetworkTransport:
         """See `MembersTransport.identify`. Takes a bounded time; nobody is admitted, and no connection stays."""
         if node_id == self.identity.node_id:
             return self.identity
+        try:
+            self._parse(address)
+        except ValueError as error:
+            raise CannotReach(str(error)) from error
         return await self._dialer.identify(node_id, address)
 
     async def __aenter__(self) -> Self:
@@ -248,6 +252,6 @@ class NetworkTransport:
 
     def _open(self, address: str, peer: str) -> AbstractAsyncContextManager[ByteStream]:
         try:
-            return self._wires.dialed(self._parse(address), peer)
+            return self._wires.dialed(self._wires.secured(parse_address(address, self._scheme)), peer)
         except ValueError as error:
             raise CannotReach(str(error) if address else "its address is not known") from error

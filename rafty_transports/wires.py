@@ -42,6 +42,16 @@ class Wires:
         """Raise `ValueError` if this node cannot, or must not, speak what is spoken there."""
         check_encryption(address, self._credentials is not None)
 
+    def secured(self, address: Address) -> Address:
+        """Where to dial a member: by TLS once this node has a certificate, though its address is from plain times.
+
+        Raises `ValueError` if this node cannot speak what is spoken there.
+        """
+        if self._credentials is not None and not address.encrypted:
+            address = address._replace(scheme="wss" if address.web else "tls")
+        self.check(address)
+        return address
+
     @asynccontextmanager
     async def dialed(self, address: Address, peer: str) -> AsyncIterator[ByteStream]:
         """A stream to the node `peer` at this address.

@@ -65,6 +65,39 @@ def test_encrypted_cluster_of_tcp_and_websocket_serves_clients_by_tls(tmp_path: 
             assert b"PONG" not in plain.recv(4096)
 
 
+@pytest.mark.parametrize("backends", [("asyncio", "trio"), ("trio", "asyncio")])
+def test_plain_cluster_becomes_an_encrypted_one_while_all_its_nodes_are_stopped(
+    tmp_path: Path, backends: tuple[str, ...]
+) -> None:
+    """As the README says: the same data and ids, certificates, wss:// in the place of ws://."""
+    certificates = tmp_path / "certificates"
+    make(certificates, ["n1", "n2", "n3"], 1)
+    with Cluster(3, tmp_path, backends=backends, schemes=("ws://",)) as cluster:
+        cluster.wait_for_leader()
+        nodes = ",".join(cluster.clients)
+        assert rafty("put", "--nodes", nodes, "greeting", "hello").returncode == 0
+        before = rafty("members", "--nodes", nodes).stdout
+        cluster.stop()
+        for node in cluster.nodes.values():
+            node.arguments = [argument.replace("ws://", "wss://") for argument in node.arguments]
+            node.arguments += [part.replace("{id}", node.id) for part in tls_options(certificates, "--client-tls")]
+        cluster.start()
+        files = ("--tls-ca", certificates / "ca.pem", "--tls-cert", certificates / "n1.pem")
+        access = ["--nodes", nodes, *map(str, files), "--tls-key", str(certificates / "n1-key.pem")]
+        wait_until(lambda: rafty("status", *access).returncode == 0, "all follow one leader", 30.0)
+        assert rafty("get", *access, "greeting").stdout == "hello\n"
+        for line in before.splitlines():
+            node_id, _, address = line.partition("ws://")
+            if address:
+                moved = rafty("address", *access, node_id.strip(), f"wss://{address.split()[0]}")
+                assert (moved.returncode, moved.stdout) == (0, "OK\n"), moved.stderr
+        after = rafty("members", *access).stdout
+        assert before.split(",")[0] == after.split(",")[0]  # the id of the cluster
+        assert " ws://" not in after
+        assert after.count("wss://") == 3
+        assert rafty("put", *access, "greeting", "again").returncode == 0
+
+
 def host_and_port(address: str) -> tuple[str, int]:
     """The two parts of an address."""
     host, _, port = address.rpartition(":")
