@@ -157,8 +157,7 @@ class Client:
                     raise reply
             except (HungUp, TimeoutError) as error:
                 await client.aclose()
-                what = "certificate" if access.password is None else "password"
-                raise Unreachable(f"{address} did not answer to the {what}") from error
+                raise Unreachable(f"{address} {_why_silent(access, error)}") from error
             except BaseException:
                 await client.aclose()
                 raise
@@ -242,6 +241,15 @@ async def _reach(address: str, tls: ssl.SSLContext | None) -> ByteStream:
         if isinstance(error, ssl.SSLError | anyio.EndOfStream | anyio.BrokenResourceError):
             raise Unreachable(f"{address} ended the handshake of TLS") from None
         raise
+
+
+def _why_silent(access: Access, error: HungUp | TimeoutError) -> str:
+    """What a person is told of a node that does not answer to what was shown; no alert of TLS comes to here."""
+    if access.password is not None:
+        return "did not answer to the password"
+    if isinstance(error, TimeoutError):
+        return "did not answer to the certificate"
+    return "hung up behind the handshake of TLS: it may want a certificate of its authority (--tls-cert, --tls-key)"
 
 
 _NO_TLS = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"))

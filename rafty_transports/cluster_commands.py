@@ -119,12 +119,14 @@ async def _until_taken(
     deadline = anyio.current_time() + options.timeout
     reasons: dict[str, str] = {}
     while True:
+        asked_none_that_leads = True
         for address in options.nodes:
             try:
                 async with await Client.connect(address, access=options.access, timeout=2.0) as client:
                     reply = await ask(client, request)
             except Unreachable as error:
                 reasons[address] = str(error)
+                asked_none_that_leads = False
                 continue
             except ReplyError as error:
                 raise refused(address, error, options.access) from None
@@ -134,9 +136,11 @@ async def _until_taken(
                 return reply
             if reply.code == "UNKNOWN":
                 raise _InDoubt(f"{address}: {str(reply).removeprefix('UNKNOWN ')}")
+            asked_none_that_leads &= reply.code == "NOTLEADER"
             reasons[address] = f"{address}: {_reason_to_go_on(address, reply, options.access)}"
         if anyio.current_time() >= deadline:
-            raise CommandFailed(f"nothing was changed: {'; '.join(reasons.values())}")
+            advice = "; the leader must be among --nodes" if asked_none_that_leads else ""
+            raise CommandFailed(f"nothing was changed: {'; '.join(reasons.values())}{advice}")
         await anyio.sleep(PAUSE)
 
 

@@ -156,7 +156,7 @@ async def _serve(settings: Settings, said: Lines, gently: Gently) -> int:
                 with anyio.CancelScope() as gently.scope:
                     await _tell(node, notices, said)
     except NodeRemoved as removal:
-        raise CommandFailed(f"{removal}; to let it return, give it an empty one and --join", REMOVED) from removal
+        raise CommandFailed(str(removal), REMOVED) from removal
     except NodeFailed as failure:
         advice = "" if isinstance(failure.__cause__, StoreError) else "; see to it, then start the node again"
         raise CommandFailed(f"{failure}{advice}") from failure

@@ -233,6 +233,14 @@ def test_change_that_nobody_takes_in_time() -> None:
         assert b"the leader is not known" in done.stderr
 
 
+def test_change_of_which_no_leader_was_asked() -> None:
+    """Every node that was named answers, and points to one that was not."""
+    with server([b"-NOTLEADER n1 does not lead; the leader is n4\r\n"] * 20) as first:
+        done = rafty("remove", "--nodes", first, "n3", "--timeout", "0.5")
+        assert done.returncode == 1
+        assert done.stderr.endswith(b"the leader is n4; the leader must be among --nodes\n")
+
+
 @pytest.mark.parametrize("answer", [None, b"-UNKNOWN the node was stopped (may still be applied)\r\n"])
 @pytest.mark.parametrize("done_", [True, False])
 def test_change_whose_leader_falls_is_looked_up(answer: bytes | None, done_: bool) -> None:
