@@ -125,6 +125,8 @@ def _run(options: argparse.Namespace, source: _Source) -> int:
     if options.seed is None and options.seeds is None:
         raise ValueError("which seeds? Say SEED, or --seeds FIRST:LAST")
     first, _, last = (options.seeds or f"{options.seed}:{options.seed + 1}").partition(":")
+    if not (first.isdecimal() and last.isdecimal()):
+        raise ValueError(f"--seeds takes FIRST:LAST, as in 0:1000, not {options.seeds}")
     began, failures, tally = time.perf_counter(), [], Tally()
     for seed in range(int(first), int(last)):
         what, parts = source.of_seed(seed, options.size)

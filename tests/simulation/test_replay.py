@@ -143,6 +143,9 @@ def test_command_line_without_failures(capsys: pytest.CaptureFixture[str]) -> No
     assert digest in capsys.readouterr().out
     assert main(arguments=["run"]) == 2
     assert "which seeds?" in capsys.readouterr().err
+    for wrong in ("20", "first:last"):
+        assert main(arguments=["run", "--seeds", wrong]) == 2
+        assert capsys.readouterr().err == f"--seeds takes FIRST:LAST, as in 0:1000, not {wrong}\n"
 
 
 def test_replay_says_if_something_else_breaks(
