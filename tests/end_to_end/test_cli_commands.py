@@ -14,6 +14,7 @@ import pytest
 
 from rafty_transports.client import Reply, ReplyError, ReplyParser
 from rafty_transports.demo_cluster import free_ports
+from tests.end_to_end import forks
 from tests.end_to_end.cluster import EACH, Cluster, ask, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -21,15 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def rafty(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run `rafty` with these arguments to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "rafty_transports", *arguments],
-        cwd=ROOT,
-        input=given,
-        capture_output=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return forks.run(*arguments, given=given, environment={**os.environ, **environment})
 
 
 @contextmanager
