@@ -4,8 +4,8 @@ Law: *a fork is a process as any other, but for what it finds imported.*
 
 It has a process id, signals, exit code, environment and standard streams of its own, and nothing of the tests' memory:
 it comes from a server that imports, and then forks for whoever asks. Half of what hundreds of commands and nodes cost
-is imports; this is paid once. What a new interpreter does by itself (its hash seed, PYTHON* variables, signals while it
-imports) is for tests that start one with `subprocess`: those of the demo, of signals, of the README's commands.
+is imports; this is paid once. What a new interpreter does by itself (a hash seed of its own, PYTHON* variables, signals
+while it imports) is for tests that start one with `subprocess`: those of the demo, of signals, of the README's commands.
 """
 
 import array
@@ -71,7 +71,7 @@ class Fork:
         with reporter:
             streams = [stdin.fileno(), stdout.fileno(), stderr.fileno(), reporter.fileno()]
             server().ask(json.dumps(asked).encode(), streams)
-        self.pid = int.from_bytes(self._status.recv(STATUS_BYTES), "big")
+        self.pid = int.from_bytes(self._next_number(), "big")
 
     def poll(self) -> int | None:
         """How it ended; None while it runs."""
@@ -87,12 +87,15 @@ class Fork:
     def _ended_within(self, timeout: float | None) -> int | None:
         with self._lock:
             if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
-                status = self._status.recv(STATUS_BYTES)
-                if not status:
-                    raise RuntimeError("the server that forks has ended")
-                self.returncode = os.waitstatus_to_exitcode(int.from_bytes(status, "big"))
+                self.returncode = os.waitstatus_to_exitcode(int.from_bytes(self._next_number(), "big"))
                 self._status.close()
             return self.returncode
+
+    def _next_number(self) -> bytes:
+        number = self._status.recv(STATUS_BYTES, socket.MSG_WAITALL)
+        if not number:
+            raise RuntimeError("the server that forks has ended")
+        return number
 
     def send_signal(self, signum: int) -> None:
         """Send it this signal, if it runs."""
@@ -192,7 +195,7 @@ def serve() -> tuple[str, list[str]]:
             for stream in streams[:3]:
                 os.close(stream)
             reporters[pid] = streams[3]
-            os.write(streams[3], pid.to_bytes(STATUS_BYTES, "big"))
+            tell(streams[3], pid)
 
 
 def receive(asking: socket.socket, length: int) -> tuple[dict[str, Any], list[int]]:
@@ -210,9 +213,14 @@ def report_ends(reporters: dict[int, int]) -> None:
         if pid == 0:
             return
         reporter = reporters.pop(pid)
-        with contextlib.suppress(OSError):  # nobody waits any more
-            os.write(reporter, status.to_bytes(STATUS_BYTES, "big"))
+        tell(reporter, status)
         os.close(reporter)
+
+
+def tell(reporter: int, number: int) -> None:
+    """Say this to who asked for a process, if somebody still listens."""
+    with contextlib.suppress(OSError):
+        os.write(reporter, number.to_bytes(STATUS_BYTES, "big"))
 
 
 def end(reporters: Mapping[int, int]) -> NoReturn:
