@@ -5,7 +5,7 @@ Law: *a fork is a process as any other, but for what it finds imported.*
 It has a process id, signals, exit code, environment and standard streams of its own, and nothing of the tests' memory:
 it comes from a server that imports, and then forks for whoever asks. Half of what hundreds of commands and nodes cost
 is imports; this is paid once. What a new interpreter does by itself (a hash seed of its own, PYTHON* variables, signals
-while it imports) is for tests that start one with `subprocess`: those of the demo, of signals, of the README's commands.
+while it imports) is for tests that start one with `subprocess`: of the demo, of signals, of the commands of the README.
 """
 
 import array
