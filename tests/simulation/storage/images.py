@@ -177,7 +177,9 @@ class Images:
     def _begin(self, store: SqliteStore, coming: Coming) -> FileReceiver:
         announced = coming.announced
         goes_on = announced == self._announced
-        least, most = self._here if goes_on and not self._checked.torn else (0, announced.size if goes_on else 0)
+        least, most = self._here if goes_on else (0, 0)
+        if self._checked.torn:  # or one that was announced before it is there again
+            least, most = 0, announced.size
         self._announced, self._here = announced, (0, most)
         receiver = store.snapshots.receive(announced.snapshot, announced.size, announced.digest)
         if not least <= receiver.offset <= most:

@@ -266,10 +266,11 @@ class Lives:
             self.disk.faults = faults
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """In this block the real store works on the simulated disk, and its life may end in the midst of it."""
+    def working(self, longest: int = 64) -> Iterator[None]:
+        """In this block the real store works on the simulated disk, and its life may end in the midst of it: within
+        `longest` operations."""
         cutting = self._chance(self.disk.faults.cutting)
-        self.disk.cut_after(self.draw.randrange(self.draw.choice((4, 16, 64))) if cutting else None)
+        self.disk.cut_after(self.draw.randrange(self.draw.choice((4, 16, longest))) if cutting else None)
         try:
             with plugged(self.disk, self.draw):
                 yield

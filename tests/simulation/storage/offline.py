@@ -7,7 +7,7 @@ nothing that was promised is gone meanwhile* (faults F145, R125, R127).
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 from rafty_core.configuration import Configuration, Member
 from rafty_core.entries import CONFIGURATION, NO_OP, Batch
@@ -20,7 +20,8 @@ from tests.simulation.storage.faults import DiskFaults, PowerCut
 from tests.simulation.storage.model import Model
 from tests.simulation.storage.system import DiskPath
 
-T = TypeVar("T")
+LONGEST = 150
+"""Operations of the disk within which what a person does may break off; a recovery takes about a hundred."""
 
 ATTEMPTS = 6
 """So often faults may spoil what a person does; then the disk works."""
@@ -70,11 +71,23 @@ class Offline:
             before = self._picture(built)
             self._refused(lambda: self._to_recover(None))
             self._same(built, before)
-            self._until(lambda: built.rename(self._old.with_name("moved")), lambda: not built.exists())
+            self._move(built, self._old.with_name("moved"))
         before = self._picture(self._old)
         self._until(lambda: self._to_recover(None), lambda: kept.exists() and self._made(self._old))
         self._same(kept, before)
         self._use(self._old, self._reborn(self._old))
+
+    def _move(self, path: DiskPath, target: DiskPath) -> None:
+        """Move this directory, and wait until that is durable."""
+        durable = []
+
+        def move() -> None:
+            if path.exists():
+                path.rename(target)
+            path.disk.sync(path.disk.directory(path.parent))
+            durable.append(True)
+
+        self._until(move, lambda: bool(durable))
 
     def _to_recover(self, target: DiskPath | None) -> None:
         rebirth.recover(cast(Path, self._old), into=cast(Path | None, target))
@@ -127,12 +140,13 @@ class Offline:
     ) -> None:
         """Do this as often as it takes. What has broken off may be done all the same."""
         checked = self._checked
+        faults = replace(checked.faults, cutting=max(checked.faults.cutting, 0.4))
         for attempt in range(100):
-            checked.disk.faults = checked.faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
+            checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
             begin()
             failures = checked.disk.failures
             try:
-                with checked.working():
+                with checked.working(LONGEST):
                     act()
             except PowerCut:
                 pass
