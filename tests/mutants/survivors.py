@@ -28,6 +28,7 @@ PROOFS: Mapping[str, str] = {
 
 GAPS: Mapping[str, str] = {
     "F67c": "gap: a learner must be too slow in ten rounds in a row; seed 6 of an earlier tree found it.",
+    "R175": "gap: a recovery must be killed at one of two of its hundred operations, and the node lose its power then.",
     "R102b": "gap: a name must be replaced while one that remembers it hears nothing; seed 66 of an earlier tree did.",
 }
 """By mutant: why the simulation does not see it. Of those in neither list the moment has not come in the seeds run."""
