@@ -11,7 +11,6 @@ import pytest
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.output import Write
 from rafty_transports.storage import StoreError
-from rafty_transports.storage.rebirth import recover
 from tests.simulation.storage.scripted import ScriptedDisk
 
 
@@ -31,7 +30,7 @@ def length() -> int:
     disk = survivor()
     before = disk.operations
     with disk.working():
-        recover(disk.path)
+        disk.recover()
     return disk.operations - before
 
 
@@ -40,11 +39,11 @@ def test_r175_what_a_node_promised_is_found_under_its_name(before_the_end: int) 
     disk = survivor()
     disk.cut_after(length() - 1 - before_the_end)
     with disk.working():
-        recover(disk.path)
+        disk.recover()
     disk.kill()
     with disk.working():
         try:
-            recover(disk.path)
+            disk.recover()
         except StoreError as error:
             assert "is there from an earlier recovery" in str(error)  # noqa: PT017
     disk.kill()

@@ -10,7 +10,7 @@ import pytest
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.output import Write
 from rafty_core.stable import Snapshot
-from rafty_transports.storage.rebirth import RECOVERED, recover
+from rafty_transports.storage.rebirth import RECOVERED
 from tests.simulation.storage.scripted import VOTERS, ScriptedDisk
 
 
@@ -24,14 +24,14 @@ def test_r176_the_next_recovery_goes_on(operations: int, seed: int) -> None:
         writer.finish()
         store.write([Write(1, 1, "n1", [], Snapshot(7, 1, VOTERS), True), Write(2, 1, "n1", [_entry(8)])])
         store.close()
-        recover(disk.path, into=disk.path.with_name(disk.path.name + RECOVERED))
+        disk.recover(RECOVERED)
     disk.kill()
     disk.cut_after(operations)
     with disk.working():
-        recover(disk.path)
+        disk.recover()
     disk.cut_power(0.5)
     with disk.working():
-        recover(disk.path)
+        disk.recover()
         assert disk.open(None).load().batches[-1].last == 8
 
 
