@@ -152,7 +152,8 @@ class NetworkTransport:
         A member without an address keeps the one that is known of it. A peer that is no member any more is a guest from
         now on. Without any member (this node only joins) the peers stay as they are.
         """
-        self._roster.follow(members, removed)
+        for peer in self._roster.follow(members, removed):
+            self._inbox.forget(peer)
 
     async def identify(self, node_id: str, address: str) -> Identity:
         """See `MembersTransport.identify`. Takes a bounded time; nobody is admitted, and no connection stays."""
