@@ -29,7 +29,7 @@ from rafty_core.entries import LARGEST
 from rafty_transports.codec import VERSION
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.packing import DecodeError
-from rafty_transports.threads import OneEach
+from rafty_transports.threads import NoThread, OneEach
 
 MAGIC: Final = b"rfty"
 """The first bytes of everything said in a handshake."""
@@ -42,6 +42,9 @@ TEXT_LIMIT: Final = 1000
 
 INCARNATION_LIMIT: Final = 64
 """Limit in characters on an incarnation, which is kept for ever of whoever is met."""
+
+MOST_ASKING: Final = 16
+"""So many peers are stored at the same time, at most; one after the other, if the disk is one."""
 
 HANDSHAKE_SECONDS: Final = 5.0
 """A connection that has not agreed after this many seconds is closed, on both sides."""
@@ -187,16 +190,19 @@ class Admission:
     """Asks `admit` without waiting for the disk longer than the handshake does.
 
     A store that hangs must keep neither the transport from closing nor the process from ending: its thread is left
-    behind then, one for each peer at most.
+    behind then, one for each peer at most, and `MOST_ASKING` in all, for strangers have any names they like (R209).
     """
 
     def __init__(self, admit: Admit) -> None:
         self._admit = admit
-        self._threads = OneEach()
+        self._threads = OneEach(MOST_ASKING)
 
     async def ask(self, peer: Identity) -> None:
-        """Return once this peer is durably met. Raises what `admit` raises."""
-        await self._threads.run(peer.node_id, self._admit, peer)
+        """Return once this peer is durably met. Raises what `admit` raises, and `Refused` if it cannot be called."""
+        try:
+            await self._threads.run(peer.node_id, self._admit, peer)
+        except NoThread as error:
+            raise Refused(f"{peer.node_id} is not met now: {error}") from error
 
 
 class RefusedPeer(Refused):
