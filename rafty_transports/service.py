@@ -89,6 +89,7 @@ class RespServer:
         self._host, self._port = split_address(listen)
         self._listeners: Sequence[SocketListener] = ()
         self._digest: tuple[int, str] | None = None
+        self._digesting = anyio.Lock()  # many may ask at once (R210)
         passwords = Passwords(password, admin_password)
         locked = passwords.asked or tls is not None
         self._clients = Clients(limits if limits is not None else ClientLimits(), locked=locked)
@@ -246,14 +247,13 @@ class RespServer:
 
         On nodes that show the same `kv_commands_applied`, `kv_digest` must be the same.
         """
-        pairs = picture.picture_of(self.node.status(), self.node.transfers())
-        machine = self.machine
-        applied, keys = machine.commands_applied, len(machine)
-        if self._digest is None or self._digest[0] != applied:
-            # In a thread, on a copy: the digest of a million keys takes as long as an election timeout.
-            digest = await run_in_daemon(kv.digest_of, machine.items())
-            self._digest = applied, digest
-        else:
+        async with self._digesting:
+            pairs = picture.picture_of(self.node.status(), self.node.transfers())
+            machine = self.machine
+            applied, keys = machine.commands_applied, len(machine)
+            if self._digest is None or self._digest[0] != applied:
+                # In a thread, on a copy: the digest of a million keys takes as long as an election timeout.
+                self._digest = applied, await run_in_daemon(kv.digest_of, machine.items())
             digest = self._digest[1]
         pairs += [("kv_keys", str(keys)), ("kv_commands_applied", str(applied)), ("kv_digest", digest)]
         return picture.lines([*pairs, *self._facts()]) + "".join(f"{line}\r\n" for line in self._refused())
