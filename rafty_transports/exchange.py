@@ -206,11 +206,11 @@ class Receiver:
 
     async def _is_here(self) -> bool:
         """Whether it was fetched before, and not needed then; and is still whole (R129)."""
-        infos = await self._on_disk(self._store.infos)
-        size = next((info.size for info in infos if info.snapshot == self.snapshot), None)
-        if size is None:
-            return False
         try:
+            infos = await self._on_disk(self._store.infos)
+            size = next((info.size for info in infos if info.snapshot == self.snapshot), None)
+            if size is None:
+                return False
             (await self._on_disk(self._store.open, self.snapshot.index, self.snapshot.term, size=size)).close()
         except (LookupError, OSError, StoreError) as error:
             logger.warning("%s fetches the snapshot at %d again: %s", self._node_id, self.snapshot.index, error)
