@@ -43,7 +43,7 @@ TEXT_LIMIT: Final = 1000
 INCARNATION_LIMIT: Final = 64
 """Limit in characters on an incarnation, which is kept for ever of whoever is met."""
 
-MOST_ASKING: Final = 16
+STORED_AT_ONCE: Final = 16
 """So many peers are stored at the same time, at most; one after the other, if the disk is one."""
 
 HANDSHAKE_SECONDS: Final = 5.0
@@ -190,12 +190,12 @@ class Admission:
     """Asks `admit` without waiting for the disk longer than the handshake does.
 
     A store that hangs must keep neither the transport from closing nor the process from ending: its thread is left
-    behind then, one for each peer at most, and `MOST_ASKING` in all, for strangers have any names they like (R209).
+    behind then, one for each peer at most, and `STORED_AT_ONCE` in all, for strangers have any names they like (R209).
     """
 
     def __init__(self, admit: Admit) -> None:
         self._admit = admit
-        self._threads = OneEach(MOST_ASKING)
+        self._threads = OneEach(STORED_AT_ONCE)
 
     async def ask(self, peer: Identity) -> None:
         """Return once this peer is durably met. Raises what `admit` raises, and `Refused` if it cannot be called."""

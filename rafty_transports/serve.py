@@ -38,7 +38,7 @@ from rafty_transports.node import Node, NodeFailed, NodeRemoved
 from rafty_transports.observers import Notices
 from rafty_transports.offline import begin_anew
 from rafty_transports.picture import network_of
-from rafty_transports.printing import Lines
+from rafty_transports.printing import MOST_LINES, Lines
 from rafty_transports.security import Credentials
 from rafty_transports.service import RespServer, ServiceError
 from rafty_transports.signals import Gently, run_until_signal
@@ -287,6 +287,8 @@ class _NotTwice(logging.Filter):
         peer = str(record.args[0]) if kind.startswith("connection with %s") and isinstance(record.args, tuple) else ""
         before, at = self._last.get((kind, peer), ("", 0.0))
         now = time.monotonic()
+        if len(self._last) >= MOST_LINES:  # strangers have any names they like (R216)
+            self._last.clear()
         self._last[kind, peer] = text, now
         return text != before or now > at + QUIET_SECONDS
 

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from rafty_transports.addresses import Address
-from rafty_transports.handshake import MOST_ASKING, HandshakeFailed
+from rafty_transports.handshake import STORED_AT_ONCE, HandshakeFailed
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.links import Limits
 from rafty_transports.tcp import TcpTransport
@@ -56,12 +56,12 @@ async def test_r209_strangers_share_a_few_threads() -> None:
 
     async with TcpTransport(identity("n1"), {}, ANYWHERE, admit=admit, limits=DOOR) as one:
         async with anyio.create_task_group() as tasks:
-            for number in range(5 * MOST_ASKING):
+            for number in range(5 * STORED_AT_ONCE):
                 tasks.start_soon(try_as, f"x{number}")
                 await anyio.sleep(0.001)
-            await until(lambda: one.refusals["half_open"] > 4 * MOST_ASKING)
-            assert len(asked) <= 2 * MOST_ASKING
-            assert sum(thread.name == "rafty admit" for thread in threading.enumerate()) <= MOST_ASKING
+            await until(lambda: one.refusals["half_open"] > 4 * STORED_AT_ONCE)
+            assert len(asked) <= 2 * STORED_AT_ONCE
+            assert sum(thread.name == "rafty admit" for thread in threading.enumerate()) <= STORED_AT_ONCE
             tasks.cancel_scope.cancel()
         async with await connect_as(one.address, identity("x1"), "n1"):  # as soon as there is room
             await until(lambda: "x1" in one.peers() and one.peers()["x1"].accepted)
