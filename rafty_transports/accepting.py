@@ -186,8 +186,11 @@ class Acceptor:
             self._roster.check(theirs)
 
         theirs, rest = await answer(stream, self._mine, check, self._admission, seconds=self._limits.handshake)
+        return self._meet(theirs), theirs, rest
+
+    def _meet(self, theirs: Identity) -> Peer:
         try:
-            return self._roster.meet(theirs), theirs, rest
+            return self._roster.meet(theirs)
         except Refused as refusal:  # the members have changed since it was checked
             raise RefusedPeer(str(refusal), theirs.node_id, refusal.reason) from refusal
 
@@ -200,6 +203,7 @@ class Acceptor:
                 older.scope.cancel()
                 await older.ended.wait()
             if self._roster.peers.get(peer.id) is peer:  # not forgotten in the meantime
+                self._meet(theirs)  # nor removed (R217)
                 await self._read(stream, peer, AcceptedConnection(theirs), rest)
         finally:
             peer.incoming -= 1

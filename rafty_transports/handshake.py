@@ -109,6 +109,7 @@ async def dial(
             theirs = _check_welcome(reply, mine, peer)
             check(theirs)
             await admission.ask(theirs)
+            check(theirs)  # the members may have changed while the disk was waited for (R217)
             await _send(stream, [_BEGIN])
             return theirs
         except Refused as refusal:
