@@ -21,6 +21,7 @@ from rafty_transports.gate import Gate, Shared, Visit
 from rafty_transports.handshake import Admission, HandshakeFailed, OnlyAsked, RefusedPeer, answer
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.links import FrameTooSlow, Limits, receive_side
+from rafty_transports.next_connection import next_connection
 from rafty_transports.packing import DecodeError
 from rafty_transports.peers import ACCEPTED, AcceptedConnection, Peer
 from rafty_transports.queues import Inbox
@@ -62,9 +63,6 @@ removed      a committed configuration removed it        guests       too many t
 peer         too many of one peer                        frame        a frame that was none
 slow_frame   a frame that was not finished in time       other        for a reason of `admit`
 """
-
-PAUSE = 0.1
-"""Seconds before the next attempt to accept, after one that failed."""
 
 
 class TransportError(OSError):
@@ -132,16 +130,8 @@ class Acceptor:
 
     async def _accept(self, listener: SocketListener, at: Address) -> None:
         while True:
-            try:
-                stream = await listener.accept()
-            except (OSError, anyio.BrokenResourceError) as error:
-                cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
-                if isinstance(cause, ConnectionError):  # a stranger that left before it was accepted delays nobody
-                    continue
-                reason = (getattr(cause, "strerror", None) or str(cause)).lower()
-                self._roster.complaints.write(logger, "cannot accept a connection: %s", reason)
-                await anyio.sleep(PAUSE)  # out of file descriptors, as a rule: others must be closed first
-                continue
+            text = "cannot accept a connection: %s"
+            stream = await next_connection(listener, self._roster.complaints, logger, text)
             try:
                 visit = self.gate.enter(_host_of(stream))
             except Refused as refusal:

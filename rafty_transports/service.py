@@ -24,16 +24,17 @@ from anyio.streams.tls import TLSStream
 from rafty_transports import kv, picture, resp
 from rafty_transports.addresses import Origin, split_address
 from rafty_transports.administration import Administration
+from rafty_transports.complaints import Complaints
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.credentials import ForClients
 from rafty_transports.farewell import say
+from rafty_transports.next_connection import next_connection
 from rafty_transports.passwords import Passwords
 from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, TurnedAway
 from rafty_transports.service_connection import Connection, Served, ServingNode
 from rafty_transports.threads import run_in_daemon
 
 _REFUSALS_AT_ONCE = 64
-_NO_MORE_SOCKETS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 _PLAIN_TEXT = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 """What OpenSSL says of a client that does not speak TLS."""
@@ -85,6 +86,7 @@ class RespServer:
         self.machine = machine
         self.accepted = 0
         self._refusals = 0
+        self._complaints = Complaints()
         self._listen = listen
         self._host, self._port = split_address(listen)
         self._listeners: Sequence[SocketListener] = ()
@@ -152,16 +154,7 @@ class RespServer:
 
     async def _accept(self, listener: SocketListener) -> None:
         while True:
-            try:
-                stream = await listener.accept()
-            except (OSError, anyio.BrokenResourceError) as error:
-                cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
-                if isinstance(cause, ConnectionError):  # a client that left before it was accepted delays nobody
-                    continue
-                if isinstance(cause, OSError) and cause.errno in _NO_MORE_SOCKETS:
-                    _log.error("no client can be accepted now: %s", _reason(cause))
-                await anyio.sleep(0.1)
-                continue
+            stream = await next_connection(listener, self._complaints, _log, "no client can be accepted now: %s")
             self.accepted += 1
             self._tasks.start_soon(self._serve, stream, self.accepted)
 
