@@ -31,6 +31,9 @@ from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.packing import DecodeError
 from rafty_transports.threads import NoThread, OneEach
 
+ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+"""How a stream says that it is over."""
+
 MAGIC: Final = b"rfty"
 """The first bytes of everything said in a handshake."""
 
@@ -309,7 +312,7 @@ async def _send(stream: ByteStream, fields: list[Any]) -> None:
     body: bytes = msgpack.packb(fields, unicode_errors="replace")
     try:
         await stream.send(_PREFIX.pack(MAGIC, len(body), crc32(body)) + body)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+    except ENDED as error:
         raise HandshakeFailed("the other side ended the connection during the handshake") from error
 
 
@@ -327,7 +330,7 @@ async def refuse(stream: ByteStream, refusal: Refused) -> None:
             await _send(stream, [_REFUSAL, str(refusal)[:TEXT_LIMIT], *code])
             for _ in range(64):
                 await stream.receive(1024)
-        except (HandshakeFailed, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (HandshakeFailed, *ENDED):
             return
 
 
@@ -363,7 +366,7 @@ class _Reader:
         while len(self.rest) < count:
             try:
                 self.rest += await self._stream.receive(HELLO_LIMIT)
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            except ENDED as error:
                 raise HandshakeFailed(f"{who} ended the connection during the handshake") from error
 
 
