@@ -37,7 +37,7 @@ class Limits:
     """Bounds and times of a transport with connections. Times are in seconds."""
 
     outbox_messages: int = 4096
-    """Messages that wait for one peer, in each of the two lanes."""
+    """Messages that wait for one peer, urgent ones and appends each."""
     outbox_bytes: int = 16 * 1024 * 1024
     """Bytes of appends and forwarded proposals that wait for one peer."""
     inbox_bytes: int = 16 * 1024 * 1024

@@ -29,7 +29,7 @@ from rafty_core.configuration import Configuration, Member
 from rafty_core.output import LeaderChanged
 from rafty_core.sessions import Sessions
 from rafty_core.status import Status
-from rafty_transports.addresses import parse_address
+from rafty_transports.addresses import parse_address, split_address
 from rafty_transports.administration import Administration
 from rafty_transports.credentials import ForClients
 from rafty_transports.exits import DONE, REMOVED, CommandFailed, WrongInput
@@ -241,11 +241,10 @@ def check_websocket(backend: str) -> None:
 
 def check_free(where: str, whom: str) -> None:
     """Raise `WrongInput` if this address cannot be listened on, before anything is written to the disk."""
-    host, _, port = where.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+    host, port = split_address(where)
     try:
         family, kind, protocol, _, resolved = socket.getaddrinfo(
-            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
