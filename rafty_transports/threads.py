@@ -93,6 +93,11 @@ class OneEach:
         self._busy: set[Hashable] = set()
         self._freed = anyio.Event()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a call has not ended."""
+        return bool(self._busy)
+
     async def run(self, key: Hashable, function: Callable[..., T], *arguments: Any) -> T:
         """See `run_in_daemon`; waits first for an earlier call with this key, and for one of many to end."""
         while key in self._busy or len(self._busy) >= self._most:
