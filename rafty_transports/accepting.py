@@ -21,7 +21,7 @@ from rafty_transports.gate import Gate, Shared, Visit
 from rafty_transports.handshake import Admission, HandshakeFailed, OnlyAsked, RefusedPeer, answer
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.links import FrameTooSlow, Limits, receive_side
-from rafty_transports.next_connection import next_connection
+from rafty_transports.next_connection import close_all, next_connection
 from rafty_transports.packing import DecodeError
 from rafty_transports.peers import ACCEPTED, AcceptedConnection, Peer
 from rafty_transports.queues import Inbox
@@ -125,13 +125,15 @@ class Acceptor:
     async def close(self) -> None:
         """Listen no more. The connections that are there have tasks of their own."""
         listeners, self._listeners = self._listeners, []
-        for listener, _ in listeners:
-            await anyio.aclose_forcefully(listener)
+        await close_all(listener for listener, _ in listeners)
 
     async def _accept(self, listener: SocketListener, at: Address) -> None:
         while True:
             text = "cannot accept a connection: %s"
-            stream = await next_connection(listener, self._roster.complaints, logger, text)
+            try:
+                stream = await next_connection(listener, self._roster.complaints, logger, text)
+            except anyio.ClosedResourceError:
+                return
             try:
                 visit = self.gate.enter(_host_of(stream))
             except Refused as refusal:

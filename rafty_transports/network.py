@@ -190,13 +190,13 @@ class NetworkTransport:
         self._inbox.close()
         tasks = self._tasks
         if tasks is not None:
+            await self._acceptor.close()
             tasks.cancel_scope.cancel()
             try:
                 # Without the body's error: it leaves the block as itself, in no group. The tasks have none (`_guard`).
                 await tasks.__aexit__(None, None, None)
             finally:
                 self._tasks = None  # not before: what was accepted in the last moment is closed by a task of its own
-                await self._acceptor.close()
 
     def send(self, message: Travelling) -> None:
         """See `Transport.send`."""

@@ -28,7 +28,7 @@ from rafty_transports.complaints import Complaints
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.credentials import ForClients
 from rafty_transports.farewell import say
-from rafty_transports.next_connection import next_connection
+from rafty_transports.next_connection import close_all, next_connection
 from rafty_transports.passwords import Passwords
 from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, TurnedAway
 from rafty_transports.service_connection import Connection, Served, ServingNode
@@ -144,17 +144,17 @@ class RespServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await close_all(self._listeners)
         self._tasks.cancel_scope.cancel()
-        try:
-            # Told nothing of the body's exception, which leaves the block as itself and not inside a group.
-            await self._tasks.__aexit__(None, None, None)
-        finally:
-            for listener in self._listeners:
-                await anyio.aclose_forcefully(listener)
+        # Told nothing of the body's exception, which leaves the block as itself and not inside a group.
+        await self._tasks.__aexit__(None, None, None)
 
     async def _accept(self, listener: SocketListener) -> None:
         while True:
-            stream = await next_connection(listener, self._complaints, _log, "no client can be accepted now: %s")
+            try:
+                stream = await next_connection(listener, self._complaints, _log, "no client can be accepted now: %s")
+            except anyio.ClosedResourceError:
+                return
             self.accepted += 1
             self._tasks.start_soon(self._serve, stream, self.accepted)
 
