@@ -178,9 +178,10 @@ class Connection:
         copies = name == b"MGET"
         if len(self._batch) > self._reads and (copies or self._conversation.read_mode == "stale"):
             await self._flush()
+        if copies:
+            self._copies = True
         self._join(command)
         self._reads += 1
-        self._copies |= copies
 
     async def _answer(self, name: bytes, request: list[bytes]) -> None:
         word = request[1].upper() if name == b"RAFTY" and len(request) > 1 else b""
@@ -269,11 +270,8 @@ class Connection:
 
     def _replies_of(self, outcomes: Iterable[bytes | ProposalError]) -> Iterator[bytes]:
         if self._conversation.protocol == 3:
-            return (
-                resp.in_resp3(outcome) if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome)
-                for outcome in outcomes
-            )
-        return (outcome if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome) for outcome in outcomes)
+            return map(resp.in_resp3, map(_reply_of, outcomes))
+        return map(_reply_of, outcomes)
 
     async def _send(self, data: bytes) -> None:
         with anyio.move_on_after(self._clients.limits.send_timeout) as scope:
@@ -281,6 +279,10 @@ class Connection:
         if scope.cancelled_caught:
             self._clients.refusals.count("deaf")
             raise anyio.BrokenResourceError
+
+
+def _reply_of(outcome: bytes | ProposalError) -> bytes:
+    return outcome if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome)
 
 
 def _translated(
