@@ -284,9 +284,12 @@ def forget_removed(state: State) -> None:
 
 def leave_office(state: State) -> None:
     """Rule, paper 6: a leader that is not in the new configuration "steps down (returns to follower state) once it has
-    committed the C-new log entry". It asks the best of the others to take over at once."""
-    leader, configurations = state.role, state.log.configurations
-    if not isinstance(leader, Leader) or state.may_campaign or configurations.index > state.log.commit:
+    committed the C-new log entry". It asks the best of the others to take over at once.
+
+    A change that is under way is no reason to stay (R179): who takes over goes on with it.
+    """
+    leader = state.role
+    if not isinstance(leader, Leader) or state.may_campaign:
         return
     successor = most_up_to_date(state, leader)
     if successor is not None:

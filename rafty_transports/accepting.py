@@ -21,6 +21,7 @@ from rafty_transports.gate import Gate, Shared, Visit
 from rafty_transports.handshake import Admission, HandshakeFailed, OnlyAsked, RefusedPeer, answer
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.links import FrameTooSlow, Limits, receive_side
+from rafty_transports.next_connection import close_all, next_connection
 from rafty_transports.packing import DecodeError
 from rafty_transports.peers import ACCEPTED, AcceptedConnection, Peer
 from rafty_transports.queues import Inbox
@@ -62,9 +63,6 @@ removed      a committed configuration removed it        guests       too many t
 peer         too many of one peer                        frame        a frame that was none
 slow_frame   a frame that was not finished in time       other        for a reason of `admit`
 """
-
-PAUSE = 0.1
-"""Seconds before the next attempt to accept, after one that failed."""
 
 
 class TransportError(OSError):
@@ -127,21 +125,15 @@ class Acceptor:
     async def close(self) -> None:
         """Listen no more. The connections that are there have tasks of their own."""
         listeners, self._listeners = self._listeners, []
-        for listener, _ in listeners:
-            await anyio.aclose_forcefully(listener)
+        await close_all(listener for listener, _ in listeners)
 
     async def _accept(self, listener: SocketListener, at: Address) -> None:
         while True:
+            text = "cannot accept a connection: %s"
             try:
-                stream = await listener.accept()
-            except (OSError, anyio.BrokenResourceError) as error:
-                cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
-                if isinstance(cause, ConnectionError):  # a stranger that left before it was accepted delays nobody
-                    continue
-                reason = (getattr(cause, "strerror", None) or str(cause)).lower()
-                self._roster.complaints.write(logger, "cannot accept a connection: %s", reason)
-                await anyio.sleep(PAUSE)  # out of file descriptors, as a rule: others must be closed first
-                continue
+                stream = await next_connection(listener, self._roster.complaints, logger, text)
+            except anyio.ClosedResourceError:
+                return
             try:
                 visit = self.gate.enter(_host_of(stream))
             except Refused as refusal:
@@ -186,8 +178,11 @@ class Acceptor:
             self._roster.check(theirs)
 
         theirs, rest = await answer(stream, self._mine, check, self._admission, seconds=self._limits.handshake)
+        return self._meet(theirs), theirs, rest
+
+    def _meet(self, theirs: Identity) -> Peer:
         try:
-            return self._roster.meet(theirs), theirs, rest
+            return self._roster.meet(theirs)
         except Refused as refusal:  # the members have changed since it was checked
             raise RefusedPeer(str(refusal), theirs.node_id, refusal.reason) from refusal
 
@@ -200,6 +195,7 @@ class Acceptor:
                 older.scope.cancel()
                 await older.ended.wait()
             if self._roster.peers.get(peer.id) is peer:  # not forgotten in the meantime
+                self._meet(theirs)  # nor removed (R217)
                 await self._read(stream, peer, AcceptedConnection(theirs), rest)
         finally:
             peer.incoming -= 1

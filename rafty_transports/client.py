@@ -15,6 +15,7 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from rafty_transports.access import OPEN, Access
+from rafty_transports.addresses import split_address
 
 
 class Unreachable(Exception):
@@ -223,9 +224,8 @@ async def ask_pairs(address: str, request: list[bytes], access: Access, timeout:
 
 async def _reach(address: str, tls: ssl.SSLContext | None) -> ByteStream:
     """A connection, with TLS if there is a context. Raises `OSError` and `Unreachable`."""
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    stream = await anyio.connect_tcp(host, int(port))
+    host, port = split_address(address)
+    stream = await anyio.connect_tcp(host, port)
     if tls is None:
         return stream
     try:

@@ -103,13 +103,20 @@ async def _change(options: argparse.Namespace) -> int:
     try:
         await _until_taken(options, request_of(options), partial(_ask_with_progress, options))
     except _InDoubt as doubt:
-        await _look_what_became(options, str(doubt))
+        await _look_what_became(options, doubt)
     print("OK")
     return DONE
 
 
 class _InDoubt(Exception):
-    """A request was sent, and no answer came that says what became of it."""
+    """A request was sent, and no answer came that says what became of it.
+
+    `asked` is the address of a node that may have it still, and begin only later what it asks for; "" if there is none.
+    """
+
+    def __init__(self, text: str, asked: str = "") -> None:
+        super().__init__(text)
+        self.asked = asked
 
 
 async def _until_taken(
@@ -131,7 +138,7 @@ async def _until_taken(
             except ReplyError as error:
                 raise refused(address, error, options.access) from None
             except (HungUp, TimeoutError) as error:
-                raise _InDoubt(str(error) or f"{address} did not answer") from None
+                raise _InDoubt(str(error) or f"{address} did not answer", address) from None
             if not isinstance(reply, ReplyError):
                 return reply
             if reply.code == "UNKNOWN":
@@ -187,9 +194,12 @@ async def _ask_with_progress(options: argparse.Namespace, client: Client, reques
     return reply[0]
 
 
-async def _look_what_became(options: argparse.Namespace, text: str) -> None:
-    """Return if the change was done; raise `CommandFailed` if it was not, or if nobody can tell in time."""
-    print(f"{text}; looking what became of the change", file=sys.stderr, flush=True)
+async def _look_what_became(options: argparse.Namespace, doubt: _InDoubt) -> None:
+    """Return if the change was done; raise `CommandFailed` if it was not, or if nobody can tell in time.
+
+    That it was not is told by another leader than the one that was asked, which may be about to begin (R221).
+    """
+    print(f"{doubt}; looking what became of the change", file=sys.stderr, flush=True)
     deadline = anyio.current_time() + options.timeout
     while anyio.current_time() < deadline:
         for address in options.nodes:
@@ -204,10 +214,11 @@ async def _look_what_became(options: argparse.Namespace, text: str) -> None:
             if found.leads and found.at_rest and not isinstance(confirmed, ReplyError):
                 if is_done(options, found):
                     return
-                raise CommandFailed("nothing was changed: the change was undone, or never began")
+                if address != doubt.asked:
+                    raise CommandFailed("nothing was changed: the change was undone, or never began")
         await anyio.sleep(PAUSE)
     raise CommandFailed(
-        f"the outcome is unknown, look at `rafty members` before you repeat the command: {text}", UNKNOWN
+        f"the outcome is unknown, look at `rafty members` before you repeat the command: {doubt}", UNKNOWN
     )
 
 

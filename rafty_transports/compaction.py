@@ -12,7 +12,7 @@ from rafty_core.stable import Snapshot
 from rafty_transports.interfaces import SnapshotInfo, SnapshotStore
 from rafty_transports.machine import Machine, MachineFailed
 from rafty_transports.storage.errors import StoreError
-from rafty_transports.threads import run_in_daemon
+from rafty_transports.threads import OneEach, run_in_daemon
 
 logger = logging.getLogger("rafty")
 
@@ -47,10 +47,15 @@ class Compactor:
     def __init__(self, machine: Machine, store: SnapshotStore, policy: SnapshotPolicy) -> None:
         self.policy = policy
         self.log_bytes = 0  # behind the last snapshot
-        self.busy = False
         self._machine = machine
         self._store = store
         self._due = policy.log_bytes
+        self._disk = OneEach()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a snapshot is being written, though whoever asked for it may have given up waiting (R222)."""
+        return self._disk.busy
 
     @property
     def due(self) -> bool:
@@ -65,11 +70,10 @@ class Compactor:
         """
         if self.busy:
             raise SnapshotNotTaken("a snapshot is being taken already; wait for it")
-        self.busy = True
         weight = self.log_bytes
         try:
             image = self._machine.image(snapshot.index)
-            info = await run_in_daemon(self._write, snapshot, image)
+            info = await self._disk.run("snapshot", self._write, snapshot, image)
             self.log_bytes = max(0, self.log_bytes - weight)
             self._due = self.policy.log_bytes
             await run_in_daemon(self._store.retain, self.policy.keep, needed)
@@ -78,8 +82,6 @@ class Compactor:
             self._due = self.log_bytes + self.policy.log_bytes
             logger.error("no snapshot at index %d: %s; the log is kept, and grows", snapshot.index, error)
             raise SnapshotNotTaken(f"no snapshot at index {snapshot.index} could be written: {error}") from error
-        finally:
-            self.busy = False
 
     def _write(self, snapshot: Snapshot, image: Callable[[BinaryIO], None]) -> SnapshotInfo:
         writer = self._store.create(snapshot)

@@ -1,4 +1,4 @@
-"""What a transport complains of in its log, because of others.
+"""What a port complains of in its log, because of others.
 
 Law: *whoever makes a node complain does not fill its log: a handful is written at once, then one line a second.*
 
@@ -17,7 +17,7 @@ SECONDS = 1.0
 
 
 class Complaints:
-    """The complaints of one transport."""
+    """The complaints of one transport, or of one service."""
 
     def __init__(self) -> None:
         self._room = float(BURST)

@@ -4,9 +4,13 @@ Law: *an error names who was heard and who was not, and since when.*
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from rafty_core.events import PeerUnreachable
 from rafty_transports.interfaces import Travelling
+
+MOST_HEARD = 1024
+"""About so many names are remembered; beyond it, those that were heard last."""
 
 
 class Contacts:
@@ -22,6 +26,9 @@ class Contacts:
         for message in received:
             if not isinstance(message, PeerUnreachable):
                 self._heard[message.sender] = now
+        if len(self._heard) > MOST_HEARD:  # strangers have any names they like (R216)
+            by_time = sorted(self._heard.items(), key=itemgetter(1))
+            self._heard = dict(by_time[-MOST_HEARD // 2 :])
 
     def describe(self, voters: Sequence[str], now: float) -> str:
         """Whom this node heard lately, and when it last heard the others, in one phrase."""

@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeAlias
 import anyio
 
 from rafty_transports.handshake import printable
-from rafty_transports.threads import run_in_daemon
+from rafty_transports.threads import NoThread, run_in_daemon
 from rafty_transports.tls_words import certificate_sentence, readable
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Credentials:
             with anyio.move_on_after(LOOK_SECONDS):
                 try:
                     await run_in_daemon(self._look, self._files)
-                except RuntimeError as error:  # no thread could be started, so none gives this back
+                except NoThread as error:  # so no thread gives this back
                     self._looks.release()
                     logger.warning("certificates are not looked at: %s", error)
         return self._contexts

@@ -41,8 +41,9 @@ SLOWEST_DISK = 1e6
 REMEMBERED_SECONDS = 60.0
 """A snapshot that was asked for within this time is kept for whoever asked."""
 
-MOST_ASKING = 16
-"""Requests of other nodes that wait for the disk, at most; what does not fit is dropped, and asked for again."""
+MOST_ASKING = 256
+"""Requests of other nodes that wait for the disk, at most, and of each node no more than `WINDOW`: one that asks
+without end keeps the disk from no other one (R215). What does not fit is dropped, and asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class Sender:
 
     def put(self, request: SnapshotChunkRequest) -> None:
         """A peer asks for a piece. Never waits; what is too much is dropped."""
-        if len(self._waiting) < MOST_ASKING:
+        of_this_peer = sum(waiting.sender == request.sender for waiting in self._waiting)
+        if of_this_peer < WINDOW and len(self._waiting) < MOST_ASKING:
             self._waiting.append(request)
             self._arrived.set()
 
@@ -124,6 +126,8 @@ class Sender:
             return SnapshotChunk(self._node_id, request.sender, index, term, "", 0, request.offset, b"")
         done = Progress(request.sender, False, index, offset + len(data), info.size)
         self._asked[request.sender] = (anyio.current_time(), done)
+        if len(self._asked) > MOST_ASKING:
+            self.needed()  # which forgets who asked long ago (R216)
         return SnapshotChunk(self._node_id, request.sender, index, term, info.digest, info.size, offset, data)
 
     async def _info(self, index: int, term: int, *, fresh: bool) -> SnapshotInfo:
@@ -206,11 +210,11 @@ class Receiver:
 
     async def _is_here(self) -> bool:
         """Whether it was fetched before, and not needed then; and is still whole (R129)."""
-        infos = await self._on_disk(self._store.infos)
-        size = next((info.size for info in infos if info.snapshot == self.snapshot), None)
-        if size is None:
-            return False
         try:
+            infos = await self._on_disk(self._store.infos)
+            size = next((info.size for info in infos if info.snapshot == self.snapshot), None)
+            if size is None:
+                return False
             (await self._on_disk(self._store.open, self.snapshot.index, self.snapshot.term, size=size)).close()
         except (LookupError, OSError, StoreError) as error:
             logger.warning("%s fetches the snapshot at %d again: %s", self._node_id, self.snapshot.index, error)

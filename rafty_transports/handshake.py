@@ -29,7 +29,10 @@ from rafty_core.entries import LARGEST
 from rafty_transports.codec import VERSION
 from rafty_transports.interfaces import Identity, Refused, RemovedFromCluster
 from rafty_transports.packing import DecodeError
-from rafty_transports.threads import OneEach
+from rafty_transports.threads import NoThread, OneEach
+
+ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+"""How a stream says that it is over."""
 
 MAGIC: Final = b"rfty"
 """The first bytes of everything said in a handshake."""
@@ -42,6 +45,9 @@ TEXT_LIMIT: Final = 1000
 
 INCARNATION_LIMIT: Final = 64
 """Limit in characters on an incarnation, which is kept for ever of whoever is met."""
+
+STORED_AT_ONCE: Final = 16
+"""So many peers are stored at the same time, at most; one after the other, if the disk is one."""
 
 HANDSHAKE_SECONDS: Final = 5.0
 """A connection that has not agreed after this many seconds is closed, on both sides."""
@@ -106,6 +112,7 @@ async def dial(
             theirs = _check_welcome(reply, mine, peer)
             check(theirs)
             await admission.ask(theirs)
+            check(theirs)  # the members may have changed while the disk was waited for (R217)
             await _send(stream, [_BEGIN])
             return theirs
         except Refused as refusal:
@@ -187,16 +194,19 @@ class Admission:
     """Asks `admit` without waiting for the disk longer than the handshake does.
 
     A store that hangs must keep neither the transport from closing nor the process from ending: its thread is left
-    behind then, one for each peer at most.
+    behind then, one for each peer at most, and `STORED_AT_ONCE` in all, for strangers have any names they like (R209).
     """
 
     def __init__(self, admit: Admit) -> None:
         self._admit = admit
-        self._threads = OneEach()
+        self._threads = OneEach(STORED_AT_ONCE)
 
     async def ask(self, peer: Identity) -> None:
-        """Return once this peer is durably met. Raises what `admit` raises."""
-        await self._threads.run(peer.node_id, self._admit, peer)
+        """Return once this peer is durably met. Raises what `admit` raises, and `Refused` if it cannot be called."""
+        try:
+            await self._threads.run(peer.node_id, self._admit, peer)
+        except NoThread as error:
+            raise Refused(f"{peer.node_id} is not met now: {error}") from error
 
 
 class RefusedPeer(Refused):
@@ -302,7 +312,7 @@ async def _send(stream: ByteStream, fields: list[Any]) -> None:
     body: bytes = msgpack.packb(fields, unicode_errors="replace")
     try:
         await stream.send(_PREFIX.pack(MAGIC, len(body), crc32(body)) + body)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+    except ENDED as error:
         raise HandshakeFailed("the other side ended the connection during the handshake") from error
 
 
@@ -320,7 +330,7 @@ async def refuse(stream: ByteStream, refusal: Refused) -> None:
             await _send(stream, [_REFUSAL, str(refusal)[:TEXT_LIMIT], *code])
             for _ in range(64):
                 await stream.receive(1024)
-        except (HandshakeFailed, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (HandshakeFailed, *ENDED):
             return
 
 
@@ -356,7 +366,7 @@ class _Reader:
         while len(self.rest) < count:
             try:
                 self.rest += await self._stream.receive(HELLO_LIMIT)
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            except ENDED as error:
                 raise HandshakeFailed(f"{who} ended the connection during the handshake") from error
 
 

@@ -98,6 +98,8 @@ class MembersTransport(Transport, Protocol):
 
         Called at the start and at each change of configuration. A peer that is no member may be heard all the same, if
         its handshake is right: it may be the newer leader of a configuration that this node has not seen (fault F141).
+        But once this has returned, nothing is handed out any more of one that was removed and whose name a member has
+        now in another incarnation: the core would take it for that member's word (R208).
         """
         ...
 

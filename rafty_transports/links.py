@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import ByteStream, TaskGroup
 
 from rafty_transports.codec import KEEP_ALIVE, FrameSplitter, decode, is_keep_alive
-from rafty_transports.handshake import HANDSHAKE_SECONDS
+from rafty_transports.handshake import ENDED, HANDSHAKE_SECONDS
 from rafty_transports.interfaces import Travelling
 from rafty_transports.packing import DecodeError
 from rafty_transports.queues import Inbox, Outbox
@@ -31,16 +31,13 @@ RECEIVE_BYTES: Final = 256 * 1024
 GUEST_BYTES: Final = 8 * 1024
 """How much one receive takes of a guest: some hundred messages."""
 
-ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
-"""How a stream says that it is over."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds and times of a transport with connections. Times are in seconds."""
 
     outbox_messages: int = 4096
-    """Messages that wait for one peer, in each of the two lanes."""
+    """Messages that wait for one peer, urgent ones and appends each."""
     outbox_bytes: int = 16 * 1024 * 1024
     """Bytes of appends and forwarded proposals that wait for one peer."""
     inbox_bytes: int = 16 * 1024 * 1024

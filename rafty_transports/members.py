@@ -46,7 +46,8 @@ class Members:
         await self._follow(raft)
 
     def changed(self) -> None:
-        """Another configuration is in force, or is committed."""
+        """Another configuration is in force, or is committed: the transport hears of it now, the store soon."""
+        self._tell()
         self._changed.set()
 
     async def run(self) -> None:
@@ -58,13 +59,18 @@ class Members:
                 await self._follow(self._raft)
 
     async def _follow(self, raft: Raft) -> None:
+        self._tell()
         committed = raft.committed_configuration
         if committed != self._admitted:
             await run_in_daemon(self._store.admit, committed.members)
             self._admitted = committed
-        members = raft.status().configuration.members
-        if self._transport is not None:
-            self._transport.set_members(members, committed.removed)
+            self._tell()  # whom the store refused may be met now
+
+    def _tell(self) -> None:
+        """Tell the transport. It waits for no disk, for an earlier life of a member must not be heard (R208)."""
+        if self._transport is not None and self._raft is not None:
+            members = self._raft.status().configuration.members
+            self._transport.set_members(members, self._raft.committed_configuration.removed)
 
     async def identify(self, member: Member) -> Member:
         """The member with the incarnation that answers at its address. Raises `Refused` or `OSError`.

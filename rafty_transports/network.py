@@ -152,7 +152,8 @@ class NetworkTransport:
         A member without an address keeps the one that is known of it. A peer that is no member any more is a guest from
         now on. Without any member (this node only joins) the peers stay as they are.
         """
-        self._roster.follow(members, removed)
+        for peer in self._roster.follow(members, removed):
+            self._inbox.forget(peer)
 
     async def identify(self, node_id: str, address: str) -> Identity:
         """See `MembersTransport.identify`. Takes a bounded time; nobody is admitted, and no connection stays."""
@@ -193,13 +194,13 @@ class NetworkTransport:
         self._inbox.close()
         tasks = self._tasks
         if tasks is not None:
+            await self._acceptor.close()
             tasks.cancel_scope.cancel()
             try:
                 # Without the body's error: it leaves the block as itself, in no group. The tasks have none (`_guard`).
                 await tasks.__aexit__(None, None, None)
             finally:
                 self._tasks = None  # not before: what was accepted in the last moment is closed by a task of its own
-                await self._acceptor.close()
 
     def send(self, message: Travelling) -> None:
         """See `Transport.send`."""

@@ -202,6 +202,8 @@ class NodeCalls:
         return self._core.applied_index
 
     async def _wait_for_index(self, index: int, deadline: float) -> None:
+        if self._stopping:
+            raise Stopped("the node was stopped before the index was applied")
         request: Request[ReadAnswer] = Request()
         self._tell(Read(self._requests.opened(request), "at_least", index))
         error = await self._wait_for(request, deadline, f"index {index} was not applied here in time")

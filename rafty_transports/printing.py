@@ -26,7 +26,6 @@ class Lines:
         self._descriptor = descriptor
         self._most = most
         self._lines: deque[str] = deque()
-        self._idle = True
         self._closed = False
         self._untold = 0
         self._changed = threading.Condition()
@@ -41,12 +40,7 @@ class Lines:
                 self._untold += 1
                 return
             self._lines.append(text)
-            self._changed.notify_all()
-
-    def drain(self, seconds: float) -> bool:
-        """Wait until everything is written, at most this long; whether it is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._idle and not self._lines, seconds)
+            self._changed.notify()
 
     def close(self, seconds: float) -> bool:
         """Take no more lines; wait until the others are written, at most this long; whether they are.
@@ -55,19 +49,16 @@ class Lines:
         """
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
+            self._changed.notify()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._idle = True
-                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._lines or self._closed)
                 if not self._lines:
                     return
-                self._idle = False
                 lines = [*self._lines]
                 self._lines.clear()
                 untold, self._untold = self._untold, 0

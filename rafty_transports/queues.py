@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import anyio
+import anyio.lowlevel
 
 from rafty_core.events import PeerUnreachable
 from rafty_core.messages import AppendEntries, ForwardedProposal, ForwardedProposalResponse, InstallSnapshot
@@ -215,7 +216,12 @@ class Inbox:
         if guest:
             self._guests = True
             self._guests_again = anyio.current_time() + GUEST_SECONDS * len(items)
+        await anyio.lowlevel.checkpoint_if_cancelled()  # who was cut off meanwhile is not heard any more (R208)
         self.add(items, size)
+
+    def forget(self, sender: str) -> None:
+        """What this one has said and nobody has taken is not taken any more."""
+        self._items = [item for item in self._items if isinstance(item, PeerUnreachable) or item.sender != sender]
 
     def _must_wait(self, guest: bool) -> bool:
         return self.full or (guest and (self._guests or anyio.current_time() < self._guests_again))

@@ -40,11 +40,12 @@ async def reach(host: str, port: int, resolver: OneEach, *, resolving: float, co
 
 
 def _is_number(host: str) -> bool:
+    """Whether nothing of it is looked up. A zone is a name, and may be one that raises when it is (R220)."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
         return False
-    return True
+    return "%" not in host
 
 
 def _addresses_of(name: str) -> list[str]:

@@ -278,14 +278,9 @@ NULL_IN_RESP3 = b"_\r\n"
 OK = b"+OK\r\n"
 
 
-def simple(text: str) -> bytes:
-    """A short text such as OK; line ends become spaces."""
-    return b"+%b\r\n" % _line(text)
-
-
 def error(text: str) -> bytes:
     """An error. The first word is its code, as "ERR" or "NOAUTH"; line ends become spaces."""
-    return b"-%b\r\n" % _line(text)
+    return b"-%b\r\n" % text.replace("\r", " ").replace("\n", " ").encode("utf-8", "replace")
 
 
 def integer(number: int) -> bytes:
@@ -329,7 +324,3 @@ def in_resp3(reply: bytes) -> bytes:
         parts.append(NULL_IN_RESP3 if length < 0 else reply[position:behind])
         position = behind
     return b"".join(parts)
-
-
-def _line(text: str) -> bytes:
-    return text.replace("\r", " ").replace("\n", " ").encode("utf-8", "replace")

@@ -49,8 +49,12 @@ class Roster:
         if address:
             peer.move(address)
 
-    def follow(self, members: Sequence[Member], removed: Iterable[Member]) -> None:
-        """See `MembersTransport.set_members`. Without members nobody becomes a guest: this node only joins."""
+    def follow(self, members: Sequence[Member], removed: Iterable[Member]) -> list[str]:
+        """See `MembersTransport.set_members`. Without members nobody becomes a guest: this node only joins.
+
+        Returns the ids of members whose earlier life was just cut off: what it said must not be taken for theirs.
+        """
+        cut_off = []
         self._removed = {}
         for member in removed:
             self._removed.setdefault(member.id, set()).add(member.incarnation)
@@ -65,8 +69,10 @@ class Roster:
                 peer.gone = None
             elif peer.id in self._members:
                 peer.break_off()  # its successor under the same name is a member by now (fault F73)
+                cut_off.append(peer.id)
             if peer.refusal is not None:
                 peer.hurry()  # it may be admitted now
+        return cut_off
 
     def check(self, theirs: Identity) -> None:
         """The `Check` of handshakes, in both directions."""

@@ -13,20 +13,18 @@ Who speaks plain text to a node that speaks TLS is told so in plain text, in the
 import ssl
 from typing import Final
 
-import anyio
 from anyio.abc import ByteStream
 
 from rafty_transports.credentials import Credentials as Credentials
 from rafty_transports.credentials import WrongCredentials as WrongCredentials
 from rafty_transports.credentials import list_of, names_of
-from rafty_transports.handshake import MAGIC, TEXT_LIMIT, HandshakeFailed, RefusedPeer, printable, refuse
+from rafty_transports.handshake import ENDED, MAGIC, TEXT_LIMIT, HandshakeFailed, RefusedPeer, printable, refuse
 from rafty_transports.interfaces import Refused
 from rafty_transports.tls_stream import TlsStream
 from rafty_transports.tls_words import sentence, word
 
 _AGREED: Final = b"\x01"
 _REFUSED: Final = b"\x02"
-_ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 async def secure_dialed(stream: ByteStream, credentials: Credentials, peer: str) -> ByteStream:
@@ -50,7 +48,7 @@ async def secure_dialed(stream: ByteStream, credentials: Credentials, peer: str)
             raise Refused(text)
         await _say(tls, None)
         refusal = await _hear(tls, peer)
-    except _ENDED as error:
+    except ENDED as error:
         raise _failure(error, tls, peer) from error
     if refusal is not None:
         raise Refused(refusal)
@@ -75,7 +73,7 @@ async def secure_accepted(stream: ByteStream, credentials: Credentials) -> tuple
             raise RefusedPeer(text, None)
         await _say(tls, None)
         refusal = await _hear(tls, peer or "the dialing node")
-    except _ENDED as error:
+    except ENDED as error:
         raise _failure(error, tls, peer or "the dialing node") from error
     if refusal is not None:
         raise RefusedPeer(refusal, peer)
@@ -93,7 +91,7 @@ async def _shake_hands(tls: TlsStream, who: str) -> frozenset[str]:
         else:
             await tls.linger()
         raise failure from error
-    except _ENDED as error:
+    except ENDED as error:
         raise _failure(error, tls, who) from error
     return names_of(tls.certificate)
 

@@ -32,7 +32,7 @@ from rafty_core.configuration import Configuration, Member
 from rafty_core.output import LeaderChanged
 from rafty_core.sessions import Sessions
 from rafty_core.status import Status
-from rafty_transports.addresses import parse_address
+from rafty_transports.addresses import parse_address, split_address
 from rafty_transports.administration import Administration
 from rafty_transports.credentials import ForClients
 from rafty_transports.exits import DONE, REMOVED, CommandFailed, WrongInput
@@ -41,7 +41,7 @@ from rafty_transports.node import Node, NodeFailed, NodeRemoved
 from rafty_transports.observers import Notices
 from rafty_transports.offline import begin_anew
 from rafty_transports.picture import network_of
-from rafty_transports.printing import Lines
+from rafty_transports.printing import MOST_LINES, Lines
 from rafty_transports.security import Credentials
 from rafty_transports.service import RespServer, ServiceError
 from rafty_transports.signals import Gently, run_until_signal
@@ -248,11 +248,10 @@ def check_websocket(backend: str) -> None:
 
 def check_free(where: str, whom: str) -> None:
     """Raise `WrongInput` if this address cannot be listened on, before anything is written to the disk."""
-    host, _, port = where.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+    host, port = split_address(where)
     try:
         family, kind, protocol, _, resolved = socket.getaddrinfo(
-            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -294,6 +293,8 @@ class _NotTwice(logging.Filter):
         peer = str(record.args[0]) if kind.startswith("connection with %s") and isinstance(record.args, tuple) else ""
         before, at = self._last.get((kind, peer), ("", 0.0))
         now = time.monotonic()
+        if len(self._last) >= MOST_LINES:  # strangers have any names they like (R216)
+            self._last.clear()
         self._last[kind, peer] = text, now
         return text != before or now > at + QUIET_SECONDS
 

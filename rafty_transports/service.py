@@ -24,16 +24,17 @@ from anyio.streams.tls import TLSStream
 from rafty_transports import kv, picture, resp
 from rafty_transports.addresses import Origin, split_address
 from rafty_transports.administration import Administration
+from rafty_transports.complaints import Complaints
 from rafty_transports.conversation import VERSION_OF_REDIS
 from rafty_transports.credentials import ForClients
 from rafty_transports.farewell import say
+from rafty_transports.next_connection import close_all, next_connection
 from rafty_transports.passwords import Passwords
 from rafty_transports.service_clients import REASONS, Client, ClientLimits, Clients, TurnedAway
 from rafty_transports.service_connection import Connection, Served, ServingNode
 from rafty_transports.threads import run_in_daemon
 
 _REFUSALS_AT_ONCE = 64
-_NO_MORE_SOCKETS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 _PLAIN_TEXT = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 """What OpenSSL says of a client that does not speak TLS."""
@@ -85,10 +86,12 @@ class RespServer:
         self.machine = machine
         self.accepted = 0
         self._refusals = 0
+        self._complaints = Complaints()
         self._listen = listen
         self._host, self._port = split_address(listen)
         self._listeners: Sequence[SocketListener] = ()
         self._digest: tuple[int, str] | None = None
+        self._digesting = anyio.Lock()  # many may ask at once (R210)
         passwords = Passwords(password, admin_password)
         locked = passwords.asked or tls is not None
         self._clients = Clients(limits if limits is not None else ClientLimits(), locked=locked)
@@ -141,26 +144,17 @@ class RespServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await close_all(self._listeners)
         self._tasks.cancel_scope.cancel()
-        try:
-            # Told nothing of the body's exception, which leaves the block as itself and not inside a group.
-            await self._tasks.__aexit__(None, None, None)
-        finally:
-            for listener in self._listeners:
-                await anyio.aclose_forcefully(listener)
+        # Told nothing of the body's exception, which leaves the block as itself and not inside a group.
+        await self._tasks.__aexit__(None, None, None)
 
     async def _accept(self, listener: SocketListener) -> None:
         while True:
             try:
-                stream = await listener.accept()
-            except (OSError, anyio.BrokenResourceError) as error:
-                cause = error.__cause__ or error  # on trio, anyio hides the system's error behind one of its own
-                if isinstance(cause, ConnectionError):  # a client that left before it was accepted delays nobody
-                    continue
-                if isinstance(cause, OSError) and cause.errno in _NO_MORE_SOCKETS:
-                    _log.error("no client can be accepted now: %s", _reason(cause))
-                await anyio.sleep(0.1)
-                continue
+                stream = await next_connection(listener, self._complaints, _log, "no client can be accepted now: %s")
+            except anyio.ClosedResourceError:
+                return
             self.accepted += 1
             self._tasks.start_soon(self._serve, stream, self.accepted)
 
@@ -246,14 +240,13 @@ class RespServer:
 
         On nodes that show the same `kv_commands_applied`, `kv_digest` must be the same.
         """
-        pairs = picture.picture_of(self.node.status(), self.node.transfers())
-        machine = self.machine
-        applied, keys = machine.commands_applied, len(machine)
-        if self._digest is None or self._digest[0] != applied:
-            # In a thread, on a copy: the digest of a million keys takes as long as an election timeout.
-            digest = await run_in_daemon(kv.digest_of, machine.items())
-            self._digest = applied, digest
-        else:
+        async with self._digesting:
+            pairs = picture.picture_of(self.node.status(), self.node.transfers())
+            machine = self.machine
+            applied, keys = machine.commands_applied, len(machine)
+            if self._digest is None or self._digest[0] != applied:
+                # In a thread, on a copy: the digest of a million keys takes as long as an election timeout.
+                self._digest = applied, await run_in_daemon(kv.digest_of, machine.items())
             digest = self._digest[1]
         pairs += [("kv_keys", str(keys)), ("kv_commands_applied", str(applied)), ("kv_digest", digest)]
         return picture.lines([*pairs, *self._facts()]) + "".join(f"{line}\r\n" for line in self._refused())

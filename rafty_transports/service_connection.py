@@ -9,7 +9,7 @@ under way the connection is not read, so that a client which sends faster than t
 long the client may take, and how much room, is for `service_clients` to say.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -32,8 +32,6 @@ _PIECE = 256 * 1024
 
 _BATCH_REQUESTS = 1024
 _BATCH_WEIGHT = 1024 * 1024
-_MGET_WEIGHT = _BATCH_WEIGHT // 16
-"""An answer of MGET is a copy, and a short request may ask for a large one: few of them share a batch."""
 
 _IN_THEIR_TURN = frozenset((b"HELLO", b"INFO", b"RAFTY", b"QUIT", b"READONLY", b"READWRITE"))
 """Answered only when all before them is: they show the state, or change how replies are made."""
@@ -91,6 +89,7 @@ class Connection:
         self._replies: list[bytes | None] = []
         self._batch: list[bytes] = []
         self._reads = 0  # how many commands of the batch only read
+        self._copies = False  # whether an answer to one of them is a copy, and may be a large one
         self._operations: dict[int, kv_sessions.Translate] = {}  # by position in the batch, what belongs to sessions
         self._weight = 0
         self._completed = False  # whether a request was complete in the chunk that came last
@@ -138,9 +137,7 @@ class Connection:
             try:
                 conversation.check(name)
                 if (encode := WRITES.get(name)) is not None:
-                    if self._reads and conversation.read_mode == "stale":  # these need nobody, and shall not wait
-                        await self._flush()
-                    self._join(encode(request))
+                    await self._write(encode(request))
                 elif (encode := READS.get(name)) is not None:
                     await self._read(name, encode(request))
                 else:
@@ -170,20 +167,26 @@ class Connection:
         self._replies.append(None)
         self._weight += len(command)
 
+    async def _write(self, command: bytes, translate: kv_sessions.Translate | None = None) -> None:
+        if self._reads and (self._copies or self._conversation.read_mode == "stale"):
+            await self._flush()  # these reads need nobody, and shall not wait (R211), or are not for the log (R212)
+        if translate is not None:
+            self._operations[len(self._batch)] = translate
+        self._join(command)
+
     async def _read(self, name: bytes, command: bytes) -> None:
-        if self._conversation.read_mode == "stale" and len(self._batch) > self._reads:
+        copies = name == b"MGET"
+        if len(self._batch) > self._reads and (copies or self._conversation.read_mode == "stale"):
             await self._flush()
+        if copies:
+            self._copies = True
         self._join(command)
         self._reads += 1
-        if name == b"MGET":
-            self._weight += _MGET_WEIGHT
 
     async def _answer(self, name: bytes, request: list[bytes]) -> None:
         word = request[1].upper() if name == b"RAFTY" and len(request) > 1 else b""
         if word == b"SESSION":
-            operation, translate = kv_sessions.encode(request)
-            self._operations[len(self._batch)] = translate
-            self._join(operation)
+            await self._write(*kv_sessions.encode(request))
             return
         if name in _IN_THEIR_TURN:
             await self._flush()
@@ -224,7 +227,7 @@ class Connection:
         replies = self._replies
         if not replies:
             return
-        outcomes = iter(await self._carry_out() if self._batch else ())
+        outcomes = await self._carry_out() if self._batch else iter(())
         self._replies, self._weight = [], 0
         piece: list[bytes] = []
         size = 0
@@ -239,17 +242,22 @@ class Connection:
         if piece:
             await self._send(b"".join(piece))
 
-    async def _carry_out(self) -> list[bytes]:
-        """Read, or propose, what has gathered; one reply for each command."""
-        batch, operations, reads = self._batch, self._operations, self._reads
-        self._batch, self._operations, self._reads = [], {}, 0
-        node = self._served.node
+    async def _carry_out(self) -> Iterator[bytes]:
+        """Read, or propose, what has gathered; one reply for each command.
+
+        Copies are made when they are asked for, one at a time, for the client may take them slowly (R212).
+        """
+        batch, operations, reads, copies = self._batch, self._operations, self._reads, self._copies
+        self._batch, self._operations, self._reads, self._copies = [], {}, 0, False
+        node, machine = self._served.node, self._served.machine
         outcomes: Sequence[bytes | ProposalError]
         try:
             if reads == len(batch):
                 conversation = self._conversation
                 await node.read(conversation.read_mode, at_least=conversation.at_least)
-                outcomes = self._served.machine.read(batch)
+                if copies:
+                    return self._replies_of(reply for command in batch for reply in machine.read((command,)))
+                outcomes = machine.read(batch)
             elif operations:
                 outcomes = _translated(await node.propose_operations(batch), operations)
             else:
@@ -258,12 +266,12 @@ class Connection:
             outcomes = [error] * len(batch)
         if len(outcomes) != len(batch):
             raise RuntimeError(f"the node gave {len(outcomes)} outcomes for {len(batch)} commands")
+        return self._replies_of(outcomes)
+
+    def _replies_of(self, outcomes: Iterable[bytes | ProposalError]) -> Iterator[bytes]:
         if self._conversation.protocol == 3:
-            return [
-                resp.in_resp3(outcome) if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome)
-                for outcome in outcomes
-            ]
-        return [outcome if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome) for outcome in outcomes]
+            return map(resp.in_resp3, map(_reply_of, outcomes))
+        return map(_reply_of, outcomes)
 
     async def _send(self, data: bytes) -> None:
         with anyio.move_on_after(self._clients.limits.send_timeout) as scope:
@@ -271,6 +279,10 @@ class Connection:
         if scope.cancelled_caught:
             self._clients.refusals.count("deaf")
             raise anyio.BrokenResourceError
+
+
+def _reply_of(outcome: bytes | ProposalError) -> bytes:
+    return outcome if isinstance(outcome, bytes) else kv_commands.outcome_reply(outcome)
 
 
 def _translated(

@@ -9,13 +9,19 @@ keeps the process for ever. Those here are left behind.
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 
 T = TypeVar("T")
+
+
+class NoThread(OSError):
+    """The system starts no more threads now, and nothing was called."""
 
 
 def loop_caller() -> Callable[[Callable[[], None]], None]:
@@ -45,7 +51,7 @@ def loop_clock() -> Callable[[], float]:
 
 
 async def run_in_daemon(function: Callable[..., T], *arguments: Any, ended: Callable[[], None] | None = None) -> T:
-    """Call this in a daemon thread of its own; return what it returns, raise what it raises.
+    """Call this in a daemon thread of its own; return what it returns, raise what it raises, or `NoThread`.
 
     `ended` is called in the event loop when the thread is done, also if nobody waits for it any more. Not promised:
     that cancelling ends the call. The thread is left behind then, and what comes of it is dropped.
@@ -68,7 +74,11 @@ async def run_in_daemon(function: Callable[..., T], *arguments: Any, ended: Call
         with contextlib.suppress(RuntimeError):  # the event loop has ended; nobody is left to be told
             call_in_loop(finish)
 
-    threading.Thread(target=run, name=f"rafty {getattr(function, '__name__', 'call')}", daemon=True).start()
+    thread = threading.Thread(target=run, name=f"rafty {getattr(function, '__name__', 'call')}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise NoThread(f"no thread can be started now: {error}") from error
     await done.wait()
     if failure:
         raise failure[0]
@@ -76,19 +86,30 @@ async def run_in_daemon(function: Callable[..., T], *arguments: Any, ended: Call
 
 
 class OneEach:
-    """Calls in daemon threads, at most one at a time for each key, those left behind included."""
+    """Calls in daemon threads, at most one at a time for each key and `most` in all, those left behind included."""
 
-    def __init__(self) -> None:
-        self._busy: dict[Hashable, anyio.Event] = {}
+    def __init__(self, most: float = math.inf) -> None:
+        self._most = most
+        self._busy: set[Hashable] = set()
+        self._freed = anyio.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call has not ended."""
+        return bool(self._busy)
 
     async def run(self, key: Hashable, function: Callable[..., T], *arguments: Any) -> T:
-        """See `run_in_daemon`; waits first for an earlier call with this key."""
-        while (earlier := self._busy.get(key)) is not None:
-            await earlier.wait()
-        self._busy[key] = done = anyio.Event()
+        """See `run_in_daemon`; waits first for an earlier call with this key, and for one of many to end."""
+        while key in self._busy or len(self._busy) >= self._most:
+            await self._freed.wait()
+        self._busy.add(key)
+        try:
+            return await run_in_daemon(function, *arguments, ended=partial(self._free, key))
+        except NoThread:
+            self._free(key)
+            raise
 
-        def free() -> None:
-            del self._busy[key]
-            done.set()
-
-        return await run_in_daemon(function, *arguments, ended=free)
+    def _free(self, key: Hashable) -> None:
+        self._busy.remove(key)
+        freed, self._freed = self._freed, anyio.Event()
+        freed.set()

@@ -18,6 +18,7 @@ from anyio.abc import ByteStream
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
 from anyio.streams.tls import TLSAttribute
 
+from rafty_transports.handshake import ENDED
 from rafty_transports.tls_words import is_tls, readable
 
 FIRST_BYTES: Final = 8
@@ -26,7 +27,6 @@ FIRST_BYTES: Final = 8
 FAREWELL_SECONDS: Final = 0.5
 """The limit on saying why a stream ends, and on waiting for the other side to have read it."""
 
-_GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 _WIRE_BYTES = 256 * 1024
 _SLICE_BYTES = 128 * 1024
 _RECORD_BYTES = 16 * 1024
@@ -179,13 +179,13 @@ class TlsStream(ByteStream):
 
     async def linger(self) -> None:
         """Wait a moment for the other side to hang up: a reset would destroy on its way what was said last."""
-        with anyio.move_on_after(FAREWELL_SECONDS), suppress(*_GONE):
+        with anyio.move_on_after(FAREWELL_SECONDS), suppress(*ENDED):
             for _ in range(64):
                 await self.below.receive(_RECORD_BYTES)
 
     async def _tell_why(self) -> None:
         """Send the alert or the farewell that TLS has written, unless the other side does not take it now."""
-        with anyio.move_on_after(FAREWELL_SECONDS), suppress(*_GONE):
+        with anyio.move_on_after(FAREWELL_SECONDS), suppress(*ENDED):
             async with self._sending:
                 if not self._unsendable:
                     await self._flush()

@@ -22,8 +22,8 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from rafty_transports.handshake import HandshakeFailed
-from rafty_transports.websocket_http import ENDED, SUBPROTOCOL, linger, read_answer
+from rafty_transports.handshake import ENDED, HandshakeFailed
+from rafty_transports.websocket_http import SUBPROTOCOL, linger, read_answer
 from rafty_transports.websocket_stream import (
     EMPTY_FRAMES,
     FRAGMENTS,

@@ -18,7 +18,7 @@ from typing import Final
 import anyio
 from anyio.abc import ByteStream
 
-from rafty_transports.handshake import MAGIC, HandshakeFailed, printable
+from rafty_transports.handshake import ENDED, MAGIC, HandshakeFailed, printable
 
 PATH: Final = "/rafty"
 """Where rafty is found on a web server, unless its address says another path."""
@@ -31,8 +31,6 @@ HEAD_LIMIT: Final = 8192
 
 CLOSING_SECONDS: Final = 0.5
 """What comes after the last word, on either side, takes this long at most."""
-
-ENDED: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 _BAD = HTTPStatus.BAD_REQUEST
 _BODY_LIMIT = 512

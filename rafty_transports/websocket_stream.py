@@ -19,8 +19,8 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream
 
-from rafty_transports.handshake import HandshakeFailed
-from rafty_transports.websocket_http import CLOSING_SECONDS, ENDED
+from rafty_transports.handshake import ENDED, HandshakeFailed
+from rafty_transports.websocket_http import CLOSING_SECONDS
 
 MESSAGE_LIMIT: Final = 1024 * 1024
 """Limit in bytes on one message; `send` splits what is larger, and a peer that sends a larger one is closed."""

@@ -16,9 +16,9 @@ from anyio.abc import ByteStream, TaskGroup
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
-from rafty_transports.handshake import HandshakeFailed
+from rafty_transports.handshake import ENDED, HandshakeFailed
 from rafty_transports.websocket_frames import BoundedConnection
-from rafty_transports.websocket_http import ENDED, SUBPROTOCOL, linger, read_answer
+from rafty_transports.websocket_http import SUBPROTOCOL, linger, read_answer
 from rafty_transports.websocket_stream import GONE, LOST, MESSAGE_LIMIT, RECEIVE_BYTES, Below, WebSocketStream, broke
 
 _ABNORMAL = 1006

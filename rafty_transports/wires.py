@@ -8,6 +8,7 @@ What speaks over the stream, the handshake and the frames, knows nothing of what
 import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Final
 
 import anyio
 from anyio.abc import ByteStream, SocketStream
@@ -24,6 +25,9 @@ from rafty_transports.websocket import accept_websocket, check_host, check_libra
 
 Names = frozenset[str]
 
+MOST_NAMES: Final = 64
+"""For so many names at the same time an address is looked for; guests say by which they are reached."""
+
 
 class CannotReach(OSError):
     """Nobody can be reached at this address; the text is one sentence that says why."""
@@ -36,7 +40,7 @@ class Wires:
         self._limits = limits
         self._credentials = credentials
         self._origins = frozenset(origins)
-        self._resolver = OneEach()
+        self._resolver = OneEach(MOST_NAMES)
 
     def check(self, address: Address) -> None:
         """Raise `ValueError` if this node cannot, or must not, speak what is spoken there."""

@@ -180,11 +180,20 @@ def recover(
 
 
 def _remove_unused(built: Path) -> None:
-    """Remove what an earlier attempt built, if it ended before that took anything's place, and nobody used it since."""
-    if DataDirectory(built).exists():
+    """Remove what an earlier attempt built, if it ended before that took anything's place, and nobody used it since.
+
+    In this order, so that the next attempt sees what it is if this one breaks off (R176).
+    """
+    directory = DataDirectory(built)
+    if directory.exists():
         report = inspect(built)
         if report.identity is None or report.identity.boot > 0:
             raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
+        directory.database.unlink()
+        sync_directory(built)
+    if directory.snapshots.is_dir():
+        shutil.rmtree(directory.snapshots)
+        sync_directory(built)
     shutil.rmtree(built)
 
 

@@ -140,7 +140,7 @@ def corruption(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise CorruptStore(f"{path} is damaged ({error}); {RESTORE}") from error
-    except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, struct.error) as error:  # R173: any type
         raise CorruptStore(f"{path} holds a damaged record ({error}); {RESTORE}") from error
 
 

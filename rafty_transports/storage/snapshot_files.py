@@ -305,19 +305,24 @@ class FileReceiver:
             left = left[count:]
 
     def finish(self) -> SnapshotInfo:
-        """Verify size, digest and content, then make it durable under its final name; see `SnapshotReceiver`."""
+        """Verify size, digest and content, then make it durable under its final name; see `SnapshotReceiver`.
+
+        Raises `OSError` if the disk fails; what a failed sync was for is asked for again from the beginning.
+        """
         self._check_begun()
         try:
             with self._path.open("rb") as file:
                 found = verify(file, f"the snapshot {self._snapshot.index} that was received")
             check_announced(found, SnapshotInfo(self._snapshot, self._size, self._digest), self._store.cluster_id)
-            self._store.settle(self._path, found, self)
         except OSError:
             raise
         except BaseException:
             self.abort()
             raise
-        self.abort()
+        try:
+            self._store.settle(self._path, found, self)
+        finally:
+            self.abort()  # even if only a sync failed: another one would say that all is well, and it is not (R174)
         return found.info
 
     def abort(self) -> None:

@@ -14,9 +14,6 @@ from rafty_transports.testing import transport_rules as rules
 from rafty_transports.testing.conformance import Rule, chosen, judged
 from rafty_transports.testing.ends import MakeTransport, Net, Wanted
 
-NODE_IDS: Final = ("n1", "n2", "n3")
-"""The nodes of the network that a kit uses; n9 is the name of one that nobody knows."""
-
 RULES: Final[tuple[Rule[Callable[[Net], Awaitable[None]]], ...]] = (
     Rule("never_waits", rules.never_waits),
     Rule("every_kind_travels", rules.every_kind_travels),

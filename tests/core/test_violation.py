@@ -84,7 +84,7 @@ def without_count(story: Story) -> Any:
 def test_no_message_raises_and_a_refused_one_changes_nothing(role: Any, kind: type[Message]) -> None:
     random = Random(f"{role.__name__} {kind.__name__}")
     refused = 0
-    for _ in range(6):
+    for _ in range(4):
         story = node_in(role)
         for _ in range(40):
             before, term = without_count(story), story["A"].status.term

@@ -1,26 +1,19 @@
 """What the tests of administration share: the command line, nodes that join, and what a refusal looks like."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from rafty_transports.demo_cluster import NodeProcess, free_ports
-from tests.end_to_end.cluster import Cluster, backend_of, wait_until
+from tests.end_to_end import forks
+from tests.end_to_end.cluster import Cluster, ForkedNode, backend_of, wait_until
 
 ROOT = Path(__file__).parents[2]
 
 
 def rafty(*arguments: str | Path, timeout: float = 40.0) -> subprocess.CompletedProcess[str]:
     """Run `rafty` with these arguments to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "rafty_transports", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-        text=True,
-    )
+    done = forks.run(*map(str, arguments), timeout=timeout)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def done(*arguments: str | Path) -> str:
@@ -67,11 +60,11 @@ def start(
         "--backend",
         backend_of(backend, node_id),
         "--die-with-parent",
-        str(os.getpid()),
+        str(forks.server().pid),
     ]
     number = sum(name.startswith(node_id) for name in cluster.nodes)
     log = cluster.directory / f"{node_id}-{number}.log"
-    node = NodeProcess(node_id, client, [*words, *map(str, arguments)], log)
+    node = ForkedNode(node_id, client, [*words, *map(str, arguments)], log)
     cluster.nodes[node_id] = node
     node.start()
     wait_until(lambda: "serves clients" in node.tail() or not node.running, f"{node_id} serves")

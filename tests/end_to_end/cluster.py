@@ -13,17 +13,20 @@ Everything here blocks; in an async test call what waits in a worker thread, but
 
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO, cast
 
 import pytest
 
 from rafty_transports.client import Reply, ReplyError
 from rafty_transports.demo_cluster import LocalCluster, NodeProcess
+from tests.end_to_end import forks
 from tests.end_to_end.asking import ask as ask
 from tests.end_to_end.asking import pairs_of as pairs_of
 
@@ -55,6 +58,20 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 15.0) 
         time.sleep(0.02)
 
 
+class ForkedNode(NodeProcess):
+    """A node that is forked from a process which has imported it already: see `forks`."""
+
+    def start(self) -> None:
+        """See `NodeProcess.start`."""
+        with Path(os.devnull).open("rb") as nothing, self.log.open("ab") as log:
+            self.process = cast("subprocess.Popen[bytes]", self._fork(nothing, log))
+        self.expected = True
+
+    def _fork(self, nothing: IO[bytes], log: IO[bytes]) -> forks.Fork:
+        words = ["serve", "--id", self.id, *self.arguments]
+        return forks.Fork(forks.RAFTY, words, stdin=nothing, stdout=log, stderr=log, session=True)
+
+
 class Cluster(LocalCluster):
     """A `LocalCluster` for tests; see there for the arguments. Nodes are started on entering, unless `idle`."""
 
@@ -69,7 +86,11 @@ class Cluster(LocalCluster):
         idle: bool = False,
     ) -> None:
         backends = ("asyncio", "trio") if backends == ("mixed",) else backends
-        super().__init__(size, directory, backends=backends, schemes=schemes, options=options, parent=os.getpid())
+        super().__init__(
+            size, directory, backends=backends, schemes=schemes, options=options, parent=forks.server().pid
+        )
+        for node in list(self.nodes.values()):
+            self.nodes[node.id] = ForkedNode(node.id, node.client, node.arguments, node.log)
         self._idle = idle
 
     def __enter__(self) -> "Cluster":

@@ -8,45 +8,33 @@ Law: *what a test knows of a node is what the node tells: its answers, what it p
         cluster.command("remove", "n1")
 """
 
-import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from rafty_transports.client import Reply, ReplyError
 from rafty_transports.demo_cluster import LOOPBACK, NodeProcess, free_ports
-from tests.end_to_end.cluster import Cluster, ask, backend_of, check_present, pairs_of, wait_until
+from tests.end_to_end import forks
+from tests.end_to_end.cluster import Cluster, ForkedNode, ask, backend_of, check_present, pairs_of, wait_until
 
 ROOT = Path(__file__).parents[2]
 LEADS = re.compile(r"^(\S+) leads, term (\d+)$", re.MULTILINE)
 
 
-class SmallLogNode(NodeProcess):
+class SmallLogNode(ForkedNode):
     """A node that shortens its log at `log_bytes`, and keeps `trailing` entries of it."""
 
     log_bytes = 0
     trailing = 0
 
-    def start(self) -> None:
-        """See `NodeProcess.start`."""
-        command = [sys.executable, "-m", "tests.end_to_end.small_log", str(self.log_bytes), str(self.trailing)]
-        command += ["serve", "--id", self.id, *self.arguments]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=ROOT,
-            )
-        self.expected = True
+    def _fork(self, nothing: IO[bytes], log: IO[bytes]) -> forks.Fork:
+        words = [str(self.log_bytes), str(self.trailing), "serve", "--id", self.id, *self.arguments]
+        return forks.Fork("tests.end_to_end.small_log", words, stdin=nothing, stdout=log, stderr=log, session=True)
 
 
 class GrowingCluster(Cluster):
@@ -92,7 +80,7 @@ class GrowingCluster(Cluster):
     def _node(self, node_id: str, client: str, arguments: list[str]) -> NodeProcess:
         log = self.directory / f"{node_id}.log"
         if not self._small[0]:
-            return NodeProcess(node_id, client, arguments, log)
+            return ForkedNode(node_id, client, arguments, log)
         node = SmallLogNode(node_id, client, arguments, log)
         node.log_bytes, node.trailing = self._small
         return node
@@ -104,7 +92,7 @@ class GrowingCluster(Cluster):
         own, client = (f"{LOOPBACK}:{port}" for port in free_ports(2))
         arguments = ["--data", str(data or self.directory / node_id), "--client", client, "--backend"]
         arguments.append(backend_of(self._backend, node_id))
-        arguments += ["--listen", listen or own, "--die-with-parent", str(os.getpid())]
+        arguments += ["--listen", listen or own, "--die-with-parent", str(forks.server().pid)]
         arguments += ["--join", join] if join else []
         return self._node(node_id, client, arguments)
 
@@ -209,8 +197,7 @@ class GrowingCluster(Cluster):
 
 def rafty(*arguments: str, code: int = 0) -> str:
     """Run `rafty` with these arguments to its end; return what it said. Fails unless it ends with `code`."""
-    command = [sys.executable, "-m", "rafty_transports", *arguments]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    done = forks.run(*arguments, timeout=60.0)
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == code, f"{arguments} ended with {done.returncode}: {said}"
     return said

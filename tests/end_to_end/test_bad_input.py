@@ -16,6 +16,7 @@ import pytest
 from rafty_core.configuration import Configuration
 from rafty_transports.demo_cluster import free_ports
 from rafty_transports.storage import SqliteStore
+from tests.end_to_end import forks
 from tests.end_to_end.cluster import Cluster, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -23,16 +24,15 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = {"--id": "n1", "--cluster": "n1=127.0.0.1:{0},n2=127.0.0.1:{1}", "--client": "127.0.0.1:{2}"}
 
 
-def rafty(*arguments: str, given: bytes = b"", timeout: float = 20.0) -> subprocess.CompletedProcess[str]:
-    """Run `rafty` with these arguments to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rafty_transports", *arguments],
-        cwd=ROOT,
-        input=given,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
+def rafty(
+    *arguments: str, given: bytes = b"", timeout: float = 20.0, new: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run `rafty` with these arguments to its end; `new`: in an interpreter of its own, see `forks`."""
+    if new:
+        command = [sys.executable, "-m", "rafty_transports", *arguments]
+        done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, timeout=timeout, check=False)
+    else:
+        done = forks.run(*arguments, given=given, timeout=timeout)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -52,10 +52,10 @@ def snapshot(directory: Path) -> dict[str, tuple[int, bytes]]:
     return found
 
 
-def check_refused(directory: Path, arguments: Sequence[str], *words: str) -> None:
+def check_refused(directory: Path, arguments: Sequence[str], *words: str, new: bool = False) -> None:
     """Fail unless this is refused in one sentence that has these words, and all in `directory` stays as it was."""
     before = snapshot(directory)
-    done = rafty(*arguments)
+    done = rafty(*arguments, new=new)
     assert done.returncode == 2, done
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr

@@ -3,7 +3,7 @@
 import argparse
 import os
 import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,7 @@ import pytest
 from rafty_transports.argument_types import password_file
 from rafty_transports.demo_cluster import free_ports
 from rafty_transports.service import RespServer
+from tests.end_to_end import forks
 from tests.end_to_end.cluster import Cluster, wait_until
 from tests.end_to_end.test_bad_input import check_refused, serve_arguments
 from tests.end_to_end.test_cli_commands import rafty
@@ -28,13 +29,8 @@ NOBODY = "127.0.0.1:1"
 
 async def asked(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """The exit code of `rafty` with these arguments, and what it prints."""
-    with anyio.fail_after(30):
-        done = await anyio.run_process(
-            [sys.executable, "-m", "rafty_transports", *arguments],
-            cwd=ROOT,
-            check=False,
-            env={**os.environ, **environment},
-        )
+    run = partial(forks.run, *arguments, environment={**os.environ, **environment})
+    done = await anyio.to_thread.run_sync(run)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from rafty_transports.client import Reply, ReplyError, ReplyParser
 from rafty_transports.demo_cluster import free_ports
+from tests.end_to_end import forks
 from tests.end_to_end.cluster import EACH, Cluster, ask, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -21,15 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def rafty(*arguments: str, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run `rafty` with these arguments to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "rafty_transports", *arguments],
-        cwd=ROOT,
-        input=given,
-        capture_output=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return forks.run(*arguments, given=given, environment={**os.environ, **environment})
 
 
 @contextmanager
@@ -248,8 +241,8 @@ def test_change_whose_leader_falls_is_looked_up(answer: bytes | None, done_: boo
     final = members("n1", n1="voter") if done_ else members("n1", n1="voter", n3="voter")
     early = [members("n2", n1="voter"), members("n1", "joint", n1="voter"), members("n1", committed="no", n1="voter")]
     pairs = [part for picture in [*early, final] for part in (COUNT, picture)]
-    with server([answer, *pairs]) as node:
-        done = rafty("remove", "--nodes", node, "n3")
+    with server([answer]) as leader, server(pairs) as successor:
+        done = rafty("remove", "--nodes", f"{leader},{successor}", "n3")
         assert b"looking what became of the change" in done.stderr
         assert (done.returncode, done.stdout) == ((0, b"OK\n") if done_ else (1, b""))
         if not done_:

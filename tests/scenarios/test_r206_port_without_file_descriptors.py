@@ -45,7 +45,7 @@ async def test_it_says_so_and_goes_on_afterwards(caplog: pytest.LogCaptureFixtur
 async def test_what_lasts_is_not_written_for_ever(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rafty_transports.accepting.PAUSE", 0.001)
+    monkeypatch.setattr("rafty_transports.next_connection.PAUSE", 0.001)
     async with node("n1", {}) as one:
         host, _, port = one.address.rpartition(":")
         with socket.socket() as early, no_more_files():

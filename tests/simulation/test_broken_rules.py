@@ -32,6 +32,7 @@ from rafty_core.writes import Writes
 from tests.simulation.parts import REAL_CODEC
 
 CHURN = {"size": 3, "churn_interval": 0.3, "proposal_interval": 0.1, "fault_interval": 0.7}
+FORWARDS = {**CHURN, "proposal_interval": 0.05, "forward_timeout": 2.0}
 HALF = {**CHURN, "size": 2, "application": "none", "striking": 0.1}
 SNAPSHOTS = {"snapshot_interval": 0.05}
 READS = {
@@ -127,7 +128,7 @@ BROKEN: list[tuple[object, str, Any, dict[str, Any], set[str]]] = [
     (Writes, "installed", durable_at_once, SNAPSHOTS, {"I12", "I9", "I5"}),
     (reads, "attach", confirmed_by_the_round_before, READS, {"I16"}),
     (State, "quorum_contact", property(heard_by_one_half), CHURN, {"I25"}),
-    (Proposals, "follow_members", nobody_forgotten, CHURN, {"I24"}),
+    (Proposals, "follow_members", nobody_forgotten, FORWARDS, {"I24"}),
     (Leader, "time_of_round", of_the_newest_round, READS, {"I22"}),
     (reads, "next_deadline", never_for_reads, READS, {"I25"}),
     (violation, "check_members", any_members, {"corrupting": 0.05}, {"I27", "I13"}),

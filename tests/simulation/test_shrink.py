@@ -18,7 +18,7 @@ from tests.simulation.test_replay import LOSING, losing, losing_fails, planted
 
 def test_planted_fault_becomes_a_short_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = planted(monkeypatch)
-    shrunk = shrink(failure.options, failure.number, runs=60)
+    shrunk = shrink(failure.options, failure.number, runs=30)
     assert shrunk.before.strikes == len(failure.strikes) > 10
     assert shrunk.after.strikes < shrunk.before.strikes / 2
     assert shrunk.after.nodes <= shrunk.before.nodes == 3

@@ -14,13 +14,13 @@ from rafty_core.simulation import SimulationFailure
 from rafty_core.simulation.run import run
 from tests.simulation.parts import REAL_CODEC
 
-MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(10, 50, 10)]
+MORE = [pytest.param(first, 10, marks=pytest.mark.slow) for first in range(5, 45, 10)]
 
 
-@pytest.mark.parametrize("first", [0, *MORE])
-def test_simulation_under_random_faults(first: int) -> None:
+@pytest.mark.parametrize(("first", "count"), [(0, 5), *MORE])
+def test_simulation_under_random_faults(first: int, count: int) -> None:
     """Safety while everything breaks, liveness once nothing does: invariants I1 to I16, I18 to I20, I22, I24 to I27."""
-    reports = [run(seed, REAL_CODEC) for seed in range(first, first + 10)]
+    reports = [run(seed, REAL_CODEC) for seed in range(first, first + count)]
     assert all(report.committed > 0 and report.terms > 0 for report in reports)
     assert sum(report.fates["applied"] for report in reports) > 100
     for call in ("read done", "change done", "transfer done"):
@@ -34,10 +34,10 @@ from rafty_core.simulation import Faults, Simulation
 from rafty_core.simulation.run import run
 from tests.simulation.test_user_machine import Counter, draw
 
-print(run(9, with_digest=True), run(54, with_digest=True))
+print(run(54, with_digest=True))
 print(run(54, with_digest=True, kept=frozenset({"propose 3", "break_something 1"}), salt=3))
 faults = Faults.only("crashes", "partitions", "members")
-print(Simulation(machine=Counter, command=draw, seed=5, faults=faults).run(with_digest=True))
+print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=faults).run(with_digest=True))
 """
     traces = [
         subprocess.run(
@@ -51,7 +51,7 @@ print(Simulation(machine=Counter, command=draw, seed=5, faults=faults).run(with_
         for hash_seed in ("1", "2")
     ]
     assert traces[0] == traces[1]
-    assert traces[0].count("digest='") == 4
+    assert traces[0].count("digest='") == 3
 
 
 def _always(*_: object) -> bool:

@@ -16,10 +16,13 @@ from typing import Any
 import pytest
 
 from rafty_core.simulation.run import run
-from rafty_transports.storage import connection, datadir, examine, mark, records, sqlite
+from rafty_transports.storage import connection, datadir, examine, mark, order, records, snapshot_files, sqlite
 from tests.simulation.storage.campaign import CampaignFailure, run_case
 from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
+from tests.simulation.storage.faults import DiskFaults
+from tests.simulation.storage.files import SimulatedDisk
 from tests.simulation.storage.parts import REAL_STORE
+from tests.simulation.storage.system import top_of
 
 MORE = [pytest.param(first, marks=pytest.mark.slow) for first in range(20, 500, 20)]
 
@@ -71,6 +74,10 @@ def _nothing(*_: object) -> None:
     pass
 
 
+def _new(*_: object) -> bool:
+    return True
+
+
 def _not_synced(path: Any, patience: float) -> Any:
     careless = connection_to(path, patience)
     careless.execute("PRAGMA synchronous=OFF")
@@ -98,6 +105,11 @@ connection_to, commit = connection.connect, sqlite.SqliteStore._commit
         (datadir, "sync_directory", _nothing, "I20"),
         (examine, "_check_mark", _nothing, "I21"),
         (mark.Mark, "note", _nothing, "I21"),
+        (snapshot_files.FileWriter, "abort", _nothing, "I24"),
+        (snapshot_files, "check_announced", _nothing, "I(19|20)"),
+        (snapshot_files.SnapshotFiles, "check_open", _nothing, "I27"),
+        (order, "_check_term_and_vote", _nothing, "I27"),
+        (sqlite, "check_peer", _new, "I2[01]"),
     ],
 )
 def test_storage_broken_rule_is_noticed(
@@ -110,6 +122,29 @@ def test_storage_broken_rule_is_noticed(
 
 
 # -------------------------------------------------------------------------- disk
+
+
+def test_storage_part_of_a_write_is_done_at_times() -> None:
+    disk = SimulatedDisk(random.Random(0), DiskFaults(short=0.5))
+    counts = set()
+    with (top_of(disk) / "file").open("ab", buffering=0) as file:
+        for _ in range(50):
+            counts.add(file.write(b"abc"))
+    assert counts == {1, 2, 3}
+
+
+def test_storage_another_thread_comes_in_between() -> None:
+    disk, calls = SimulatedDisk(random.Random(0)), []
+
+    def call() -> bool:
+        calls.append(disk.operations)
+        return len(calls) == 2
+
+    disk.meanwhile(1, call)
+    file = disk.create(top_of(disk) / "file")
+    for _ in range(4):
+        disk.sync(file)
+    assert calls == [2, 3]
 
 
 def test_storage_sectors_that_were_not_synced_survive_one_by_one() -> None:

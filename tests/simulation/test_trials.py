@@ -46,8 +46,9 @@ def name_of(kind: Any) -> str:
     return str(kind.func.__name__).strip("_")
 
 
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("chain", CHAINS)
-def test_each_chain_leaves_all_well(monkeypatch: pytest.MonkeyPatch, chain: str) -> None:
+def test_each_chain_leaves_all_well(monkeypatch: pytest.MonkeyPatch, chain: str, seed: int) -> None:
     begun: Counter[str] = Counter()
     kinds = Trials._kinds
 
@@ -57,8 +58,7 @@ def test_each_chain_leaves_all_well(monkeypatch: pytest.MonkeyPatch, chain: str)
         return found[:1]
 
     monkeypatch.setattr(Trials, "_kinds", only)
-    for seed in range(4):
-        run(seed, REAL_CODEC, **FIXED)
+    run(seed, REAL_CODEC, **FIXED)
     assert begun[chain] > 0
 
 
@@ -74,13 +74,15 @@ def test_all_chains_are_named_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trials, "_kinds", watched)
     for seed in range(4):
         run(seed, REAL_CODEC, **FIXED)
+        if seen >= set(CHAINS):
+            break
     assert seen == set(CHAINS)
 
 
 @pytest.mark.parametrize(("kept", "tried"), [(None, MOST), (frozenset[str](), 0)])
 def test_a_chain_is_a_strike_that_can_be_left_out(kept: frozenset[str] | None, tried: int) -> None:
     most = 0
-    for seed in range(4):
+    for seed in range(2):
         cluster = Cluster(replace(Options.draw(seed), **{**FIXED, "kept": kept}))
         nemesis = Nemesis(cluster)
         cluster.start()

@@ -266,7 +266,6 @@ def test_request_fed_byte_by_byte_costs_in_proportion_to_its_size(make: object) 
 
 
 def test_replies_of_both_protocols() -> None:
-    assert resp.simple("O\r\nK") == b"+O  K\r\n"
     assert resp.error("ERR a\nb") == b"-ERR a b\r\n"
     assert resp.integer(-3) == b":-3\r\n"
     pairs = [(resp.bulk(b"a"), resp.integer(1))]

@@ -61,14 +61,23 @@ BROKEN: list[tuple[bytes, int]] = [
 @pytest.mark.parametrize(("said", "code"), BROKEN)
 async def test_whoever_breaks_a_rule_is_told_by_a_close_code(said: bytes, code: int) -> None:
     failures: list[Exception] = []
-    async with serving(echo, failures) as port, bare(port) as stream:
-        await stream.send(said)
-        told = close_frame(await closed_by_peer(stream))
-        assert told is not None
-        assert told[0] == code
+    async with serving(echo, failures) as port:
+        async with bare(port) as stream:
+            await stream.send(said)
+            told = close_frame(await closed_by_peer(stream))
+            assert told is not None
+            assert told[0] == code
         await until(lambda: failures)
     assert isinstance(failures[0], anyio.BrokenResourceError)
     assert str(failures[0]).startswith("the peer broke the rules of WebSocket: ")
+
+
+async def test_whoever_breaks_a_rule_and_does_not_hang_up_is_hung_up_on() -> None:
+    failures: list[Exception] = []
+    async with serving(echo, failures) as port, bare(port) as stream:
+        await stream.send(frame(TEXT, b"hello"))
+        assert close_frame(await closed_by_peer(stream)) is not None
+        await until(lambda: failures)
 
 
 @pytest.mark.parametrize("opening", [b"", request("GET / HTTP/1.1")])

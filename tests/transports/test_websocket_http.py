@@ -65,8 +65,9 @@ REFUSED: list[tuple[bytes, int, str]] = [
 @pytest.mark.parametrize(("said", "status", "words"), REFUSED)
 async def test_a_request_that_is_refused_is_told_why(said: bytes, status: int, words: str) -> None:
     failures: list[Exception] = []
-    async with serving(echo, failures) as port, bare(port, said) as stream:
-        answer = await closed_by_peer(stream)
+    async with serving(echo, failures) as port:
+        async with bare(port, said) as stream:
+            answer = await closed_by_peer(stream)
         await until(lambda: failures)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode())
@@ -75,6 +76,13 @@ async def test_a_request_that_is_refused_is_told_why(said: bytes, status: int, w
     refusal = failures[0]
     assert isinstance(refusal, WebSocketRefused)
     assert (str(refusal), refusal.status) == (body.decode().strip(), status)
+
+
+async def test_whoever_is_refused_and_does_not_hang_up_is_hung_up_on() -> None:
+    failures: list[Exception] = []
+    async with serving(echo, failures) as port, bare(port, request("GET / HTTP/1.1")) as stream:
+        assert await closed_by_peer(stream)
+        await until(lambda: failures)
 
 
 @pytest.mark.parametrize(

@@ -231,9 +231,8 @@ class MembershipContracts:
         if goes_on and now > self._account.voters_since + timeout + 1e-6:
             text = f"leads on, and has heard {self._account.contacts} at {now} (F21, F63)"
             _demand(is_quorum(state.configuration, self._heard(state, now - 1e-6)), "I25", state, text)
-        settled = log.configurations.index <= log.commit
-        if settled and not state.configuration.is_voter(state.id):
-            raise InvariantViolation("I25", f"{state.id} leads on, though its removal is committed (F64)")
+        if _is_out(state):
+            raise InvariantViolation("I25", f"{state.id} leads on, though its removal is committed (F64, R179)")
 
     def _check_contact(self, before: Before, state: State) -> None:
         """F63: a quorum was heard when a majority of each half was."""
@@ -249,8 +248,7 @@ class MembershipContracts:
 
     def _check_resignation(self, before: Before, state: State) -> None:
         """F64: a leader goes on until its quorum is lost, its disk stalls, or its removal is committed."""
-        now, log = before.now, state.log
-        removed = log.configurations.index <= log.commit and not state.configuration.is_voter(state.id)
+        now, removed = before.now, _is_out(state)
         stalls = now >= self._stalled + state.config.election_timeout - 1e-6
         alone = not is_quorum(state.configuration, self._heard(state, now + 1e-6))
         alone = alone or not is_quorum(before.configuration, self._heard(state, now + 1e-6))
@@ -282,6 +280,13 @@ class MembershipContracts:
 
 def _members(configuration: Configuration) -> tuple[object, object]:
     return configuration.voters, configuration.learners
+
+
+def _is_out(state: State) -> bool:
+    """Whether what is committed does not have this node for a voter, and nothing behind it brings it back."""
+    known, own = state.log.configurations.since(state.log.commit), state.config.incarnation
+    voters = [voter for configuration in known for voter in (*configuration.voters, *configuration.outgoing)]
+    return not any(voter.id == state.id and own in ("", voter.incarnation) for voter in voters)
 
 
 def _demand(holds: bool, number: str, state: State, text: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class PowerCut(BaseException):
-    """The computer has lost its power in the midst of a call: nothing of this life comes after it."""
+    """The life has ended in the midst of a call, by a loss of power or a kill: nothing of it comes after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,9 @@ class DiskFaults:
 
     sync_failing  per sync of a file or a directory: it fails, and what it was for counts as clean from then on
     full          per write to a file: the disk is full, and a part of the write is done, or nothing
+    short         per write to a file without a buffer: a part of it is done, and no error raised
     slow          per call of the store: it takes up to twenty times as long
-    cutting       per call of the store: power is cut at one of its operations on the disk
+    cutting       per call of the store: its life ends at one of its operations on the disk
     killing       per end of a life: the process ended only, and the operating system lives on
     closing       per end of a life: the store is closed first
     flipping      per beginning of a life: a bit on the disk has flipped, as long as `flips` allows it
@@ -28,6 +29,7 @@ class DiskFaults:
 
     sync_failing: float = 0.0
     full: float = 0.0
+    short: float = 0.0
     slow: float = 0.0
     cutting: float = 0.0
     killing: float = 0.0
@@ -49,6 +51,7 @@ class DiskFaults:
             flipping=draw.choice((0, 0.1, 0.3)),
             flips=1,
             limit=draw.choice((1 << 14, 1 << 15, 1 << 17)),
+            short=draw.choice((0, 0.1)),
         )
 
 

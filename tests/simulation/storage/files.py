@@ -5,12 +5,15 @@ Law: *any operation may be the last one before power is lost*, and whoever had a
 
 import errno
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
 from tests.simulation.storage.faults import NO_FAULTS, DiskFaults, PowerCut
+
+BLOCK = 4096
+"""Bytes of a page of the database."""
 
 TOP = "disk"
 """The one directory that is always there."""
@@ -34,6 +37,7 @@ class SimulatedDisk:
         self.connections: dict[str, Any] = {}
         """By path, what the process that uses the disk has connected to databases."""
         self._left: int | None = None  # operations until power is cut
+        self._meanwhile: tuple[int, Callable[[], bool]] | None = None
         self._root = Directory()
         self._root.change({TOP: Directory()})
         self._root.sync()
@@ -43,6 +47,14 @@ class SimulatedDisk:
     def cut_after(self, operations: int | None) -> None:
         """Let power be cut at the operation after so many; None: not at all."""
         self._left = operations
+
+    def meanwhile(self, operations: int, call: Callable[[], bool]) -> None:
+        """After so many operations another thread comes in between: `call` is called, until it says that it is done."""
+        self._meanwhile = (operations, call)
+
+    def nothing_meanwhile(self) -> None:
+        """No other thread comes in between any more."""
+        self._meanwhile = None
 
     def lose_power(self, share: float | None = None) -> None:
         """Power was lost and is back: of what was not synced this share is there; None: any."""
@@ -55,13 +67,17 @@ class SimulatedDisk:
         """The process has ended, whatever it was doing, and the operating system lives on."""
         self.life += 1
         self.is_off = False
-        self._left = None
+        self._left = self._meanwhile = None
 
     def flip(self, path: PurePosixPath) -> None:
-        """Flip one bit of this file, durably."""
+        """Flip one bit of this file, durably: anywhere, or of what stands in some block, for many are nearly empty."""
         file = self.file(path)
         if file.data:
             place = self.draw.randrange(len(file.data))
+            if self.draw.random() < 0.5:
+                start = place - place % BLOCK
+                block = file.data[start : start + BLOCK]
+                place = start + self.draw.choice([at for at, byte in enumerate(block) if byte] or [place - start])
             file.data[place] ^= 1 << self.draw.randrange(8)
 
     def image(self) -> Directory:
@@ -132,7 +148,12 @@ class SimulatedDisk:
         """Give what has the one name the other name, in the same directory, in place of what had that."""
         if before.parent != after.parent:
             raise NotImplementedError("nothing is moved to another directory")
-        self._change(before, {before.name: None, after.name: self.file(before)})
+        entry = self.find(before)
+        if entry is None:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(before))
+        if isinstance(entry, Directory) and self.find(after) is not None:
+            raise FileExistsError(errno.EEXIST, "exists", str(after))
+        self._change(before, {before.name: None, after.name: entry})
 
     # ------------------------------------------------------------------ content
 
@@ -144,6 +165,14 @@ class SimulatedDisk:
             raise OSError(errno.ENOSPC, "the disk is full", name)
         file.write(data, offset)
         self._count()
+
+    def write_some(self, file: File, data: bytes, offset: int, name: str = "") -> int:
+        """Write to a file, but only a part of it at times; returns how many bytes. Raises `OSError` as `write` does."""
+        some = data
+        if len(data) > 1 and self.faults.short and self.draw.random() < self.faults.short:
+            some = data[: self.draw.randrange(1, len(data))]
+        self.write(file, some, offset, name)
+        return len(some)
 
     def resize(self, file: File, size: int) -> None:
         """Cut a file off, or make it longer."""
@@ -182,3 +211,8 @@ class SimulatedDisk:
             if self._left < 0:
                 self.is_off = True
                 raise PowerCut
+        if self._meanwhile is not None:
+            operations, call = self._meanwhile
+            self._meanwhile = None
+            if operations > 0 or not call():
+                self._meanwhile = (operations - 1, call)

@@ -15,14 +15,20 @@ from rafty_transports.storage import (
     examine,
     identity,
     mark,
+    peers,
+    rebirth,
     snapshot_files,
     snapshot_format,
     sqlite,
 )
 from tests.simulation.storage import system
+from tests.simulation.storage.acquaintances import MOST
 from tests.simulation.storage.connection import SimulatedSqlite3
 from tests.simulation.storage.files import SimulatedDisk
 from tests.simulation.storage.vfs import FILES
+
+PIECE = 1000
+"""Bytes of a snapshot that are read, written and hashed at once here: few, so that small images have many."""
 
 
 class Secrets:
@@ -49,6 +55,12 @@ _PLUGS: list[tuple[Any, str, Any]] = [
     (snapshot_format, "os", system.SimulatedOs),
     (checkpoint, "threading", system.SimulatedThreading),
     (identity, "secrets", Secrets),
+    (peers, "MOST_MET", MOST),
+    (snapshot_files, "PIECE", PIECE),
+    (snapshot_format, "PIECE", PIECE),
+    (rebirth, "PIECE", PIECE),
+    (rebirth, "Path", _same),
+    (rebirth, "shutil", system.SimulatedShutil),
     (sqlite, "Path", _same),
 ]
 _SHIPPED = [(module, name, getattr(module, name)) for module, name, _ in _PLUGS]

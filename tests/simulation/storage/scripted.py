@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from rafty_core.configuration import Configuration
-from rafty_transports.storage import SqliteStore
+from rafty_transports.storage import SqliteStore, rebirth
 from tests.simulation.storage import connection, system
 from tests.simulation.storage.content import Directory, File
 from tests.simulation.storage.faults import PowerCut
@@ -46,6 +46,11 @@ class ScriptedDisk(SimulatedDisk):
     def open(self, initial: Configuration | None = VOTERS) -> SqliteStore:
         """The store of node n1 on this disk."""
         return SqliteStore.open(cast(Path, self.path), node_id="n1", initial=initial)
+
+    def recover(self, end: str = "") -> None:
+        """Recover the data directory, in place or into one whose name ends so."""
+        into = cast(Path, self.path.with_name(self.path.name + end)) if end else None
+        rebirth.recover(cast(Path, self.path), into=into)
 
     def kill(self) -> None:
         """The process has ended."""

@@ -76,6 +76,7 @@ class DiskPath(PurePosixPath):
 _FLAGS = {
     "rb": os.O_RDONLY,
     "xb": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+    "wb": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
     "ab": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
 }
 
@@ -155,10 +156,11 @@ class RawFile(io.RawIOBase):
 
     def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
         handle = self._handle
+        count = len(data)
         if handle.is_alive and not handle.disk.is_off:
-            handle.disk.write(handle.file(), bytes(data), self._place, handle.name)
-        self._place += len(data)
-        return len(data)
+            count = handle.disk.write_some(handle.file(), bytes(data), self._place, handle.name)
+        self._place += count
+        return count
 
 
 class SimulatedOs:

@@ -1,0 +1,230 @@
+"""What a person makes of data directories while no node runs: a new cluster of a survivor, a backup, a restored node.
+
+Law: *what goes on is a new cluster with an id that never was; whatever breaks off, the next attempt finishes, and
+nothing that was promised is gone meanwhile* (faults F145, R125, R127).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from rafty_core.configuration import Configuration, Member
+from rafty_core.entries import CONFIGURATION, NO_OP, Batch
+from rafty_core.history import InvariantViolation
+from rafty_core.output import Write
+from rafty_transports.interfaces import Identity
+from rafty_transports.storage import StoreError, rebirth
+from tests.simulation.storage.checked import CheckedStore
+from tests.simulation.storage.faults import DiskFaults, PowerCut
+from tests.simulation.storage.model import Model
+from tests.simulation.storage.system import DiskPath
+
+LONGEST = 150
+"""Operations of the disk within which what a person does may break off; a recovery takes about a hundred."""
+
+ATTEMPTS = 6
+"""So often faults may spoil what a person does; then the disk works."""
+
+
+class Offline:
+    """What is done with the data directory of a checked store whose life has ended, and of which all is known."""
+
+    def __init__(self, checked: CheckedStore) -> None:
+        self._checked = checked
+        self._draw = checked.draw
+        self._before = ""  # the id of the cluster that is recovered
+        self._clusters: set[str] = set()  # ids of others that were made of it
+        self._old = checked.path
+
+    def run(self) -> None:
+        """Let a person do some of it. Raises `InvariantViolation`."""
+        identity = self._checked.promises.identity
+        assert identity is not None
+        self._before = identity.cluster_id
+        image = self._checked.promises.image(self._checked.model.snapshot)
+        if image is not None and self._draw.random() < 0.5:
+            self._back_up_and_restore(image)
+        for _ in range(self._draw.choice((0, 1, 2))):
+            self._recover_elsewhere(self._draw.choice((rebirth.RECOVERED, ".elsewhere")))
+        self._recover()
+
+    # ----------------------------------------------------------------- recovered
+
+    def _recover_elsewhere(self, end: str) -> None:
+        """Recover into another directory, and let a node use that or not."""
+        target = self._old.with_name(self._old.name + end)
+        if target.exists():
+            return
+        before = self._picture(self._old)
+        self._until(lambda: self._to_recover(target), lambda: self._made(target))
+        self._same(self._old, before)
+        if self._draw.random() < 0.7:
+            self._use(target, self._reborn(target))
+        else:
+            self._reborn(target)
+
+    def _recover(self) -> None:
+        """Recover in place; a directory that a node has used is in the way, and stays."""
+        built, kept = (self._old.with_name(self._old.name + end) for end in (rebirth.RECOVERED, rebirth.KEPT))
+        if built.exists() and self._boot(built) > 0:
+            before = self._picture(built)
+            self._refused(lambda: self._to_recover(None))
+            self._same(built, before)
+            self._move(built, self._old.with_name("moved"))
+        before = self._picture(self._old)
+        self._until(lambda: self._to_recover(None), lambda: kept.exists() and self._made(self._old))
+        self._same(kept, before)
+        self._use(self._old, self._reborn(self._old))
+
+    def _move(self, path: DiskPath, target: DiskPath) -> None:
+        """Move this directory, and wait until that is durable."""
+        durable = []
+
+        def move() -> None:
+            if path.exists():
+                path.rename(target)
+            path.disk.sync(path.disk.directory(path.parent))
+            durable.append(True)
+
+        self._until(move, lambda: bool(durable))
+
+    def _to_recover(self, target: DiskPath | None) -> None:
+        rebirth.recover(cast(Path, self._old), into=cast(Path | None, target))
+
+    def _reborn(self, path: DiskPath) -> Model:
+        """What the store in this directory must hold now: what the old one held, of a cluster of this node alone."""
+        identity, before = self._newborn(path), self._checked.model
+        snapshot = replace(before.snapshot, configuration=_alone(identity))
+        log = before.log[before.snapshot.index - before.base :]
+        entries = [(term, NO_OP if entry[:1] == CONFIGURATION else entry) for term, entry in log]
+        return Model(snapshot, before.term, None, snapshot.index, entries)
+
+    # ------------------------------------------------------------------ restored
+
+    def _back_up_and_restore(self, image: bytes) -> None:
+        """A backup is made of a running node, and a node of a new cluster of that."""
+        checked, snapshot = self._checked, self._checked.model.snapshot
+        if not snapshot.index:
+            return
+        backup, restored = self._old.with_name("backup"), self._old.with_name("restored")
+
+        def begin() -> None:
+            if checked.store is None:
+                checked.open()
+
+        def export() -> None:
+            snapshots = checked.running().snapshots
+            rebirth.export_snapshot(snapshots, snapshot.index, snapshot.term, cast(Path, backup))
+
+        def restore() -> None:
+            with rebirth.open_snapshot_file(cast(Path, backup)) as (found, body):
+                if found.info.snapshot != snapshot:
+                    raise InvariantViolation("I19", f"a backup of {snapshot} is one of {found.info}")
+                members = replace(snapshot, configuration=Configuration.of("n1"))
+                rebirth.create_from_snapshot(
+                    cast(Path, restored), node_id="n1", cluster="rafty", snapshot=members, image=body
+                )
+
+        self._until(export, backup.exists, begin)
+        if checked.store is not None:
+            checked.end()
+        self._until(restore, lambda: self._made(restored))
+        configuration = _alone(self._newborn(restored))
+        self._use(restored, Model(replace(snapshot, configuration=configuration), snapshot.term, None, snapshot.index))
+
+    # --------------------------------------------------------------------- steps
+
+    def _until(
+        self, act: Callable[[], object], done: Callable[[], bool], begin: Callable[[], object] = lambda: None
+    ) -> None:
+        """Do this as often as it takes. What has broken off may be done all the same."""
+        checked = self._checked
+        faults = replace(checked.faults, cutting=max(checked.faults.cutting, 0.4))
+        for attempt in range(100):
+            checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
+            begin()
+            failures = checked.disk.failures
+            try:
+                with checked.working(LONGEST):
+                    act()
+            except PowerCut:
+                pass
+            except (StoreError, OSError) as error:
+                if checked.disk.failures == failures:
+                    raise InvariantViolation("I20", f"a person cannot do this: {error}") from error
+                checked.end_life()
+            with checked.quietly():
+                if done():
+                    return
+        raise InvariantViolation("I20", "a person does this again and again, and it is never done")
+
+    def _refused(self, act: Callable[[], object]) -> None:
+        with self._checked.quietly():
+            try:
+                act()
+            except StoreError:
+                return
+        raise InvariantViolation(
+            "I21", "a directory that a node has used is in the way, and is used for something else"
+        )
+
+    def _made(self, path: DiskPath) -> bool:
+        """Whether a store is there, and of a new cluster."""
+        if not (path / "raft.db").exists():
+            return False
+        found = rebirth.inspect(cast(Path, path)).identity
+        if found is None or found.cluster_id == self._before:
+            return False
+        if found.cluster_id in self._clusters:
+            raise InvariantViolation("I1", f"a new cluster has the id of one that was there before, {found}")
+        return True
+
+    def _boot(self, path: DiskPath) -> int:
+        with self._checked.quietly():
+            found = rebirth.inspect(cast(Path, path)).identity
+            return -1 if found is None else found.boot
+
+    def _newborn(self, path: DiskPath) -> Identity:
+        """Whose this directory is; its cluster was never there before."""
+        with self._checked.quietly():
+            report = rebirth.inspect(cast(Path, path))
+        identity = report.identity
+        if identity is None or identity.cluster_id in {self._before, *self._clusters}:
+            raise InvariantViolation("I1", f"a new cluster is none: {identity}, {report.damage}")
+        self._clusters.add(identity.cluster_id)
+        return identity
+
+    def _use(self, path: DiskPath, model: Model) -> None:
+        """A node uses this directory: it holds what it must, and goes on."""
+        other = self._checked.moved(path, model, self._newest(path))
+        for _ in range(3):
+            other.open()
+            try:
+                term = other.model.term + 1
+                entries = [b"\x00" + self._draw.randbytes(20)]
+                other.write([Write(1, term, None, [Batch(other.model.last + 1, term, entries)])])
+            except (PowerCut, StoreError):
+                pass
+            if other.store is not None:
+                other.end()
+        self._checked.store = None
+
+    def _newest(self, path: DiskPath) -> Identity:
+        with self._checked.quietly():
+            found = rebirth.inspect(cast(Path, path)).identity
+        assert found is not None
+        return found
+
+    def _picture(self, path: DiskPath) -> dict[str, bytes]:
+        disk = self._checked.disk
+        files = [one for one in disk.walk(path) if one.name != "lock"]
+        return {str(one.relative_to(path)): bytes(disk.file(one).data) for one in files}
+
+    def _same(self, path: DiskPath, before: dict[str, bytes]) -> None:
+        if self._picture(path) != before:
+            raise InvariantViolation("I20", f"what was in {path} is not there any more, and nobody asked for that")
+
+
+def _alone(identity: Identity) -> Configuration:
+    return Configuration(voters=(Member(identity.node_id, "", identity.incarnation),))
