@@ -1,5 +1,6 @@
 """`rafty status`, `get`, `put` and `del` against real nodes, and against servers that behave badly."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -27,7 +28,10 @@ def rafty(*arguments: str, given: bytes = b"", **environment: str) -> subprocess
 
 @contextmanager
 def server(answers: Sequence[bytes | None]) -> Iterator[str]:
-    """A server that answers its first connection with the first of these, and so on; None hangs up on a request."""
+    """A server that answers its first connection with the first of these, and so on; None hangs up on a request.
+
+    Behind the last answer nobody listens any more.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -41,13 +45,15 @@ def server(answers: Sequence[bytes | None]) -> Iterator[str]:
                     if answer is not None:
                         connection.sendall(answer)
                         connection.recv(65536)
+            listener.close()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which else would go on with whoever gets its number
+            with contextlib.suppress(OSError):  # it is closed
+                listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which else would go on with who gets its number
             thread.join(5.0)
 
 
