@@ -200,7 +200,7 @@ class ForwardedProposalResponse(Value):
 
     `outcome` is one of:
       "applied"     every command was applied at the leader; `results` in order
-      "superseded"  the first `len(results)` were applied, the rest never will be
+      "superseded"  the first `len(results)` were applied, the rest never will be; empty results if they are not known
       "not_leader"  none was accepted and none ever will be; `leader_hint` names the leader, or is empty
       "overloaded"  none was accepted and none ever will be; `reason` names the bound
       "too_large"   none was accepted and none ever will be; `reason` names the limit

@@ -101,7 +101,7 @@ def on_applied(state: State, event: Applied) -> None:
         return  # nothing new, or entries that a snapshot has taken the place of since
     for proposal, whole in state.proposals.decided_by(applied, state.log):
         if proposal.origin is not None:
-            state.outbox.append(_decided(state, proposal.origin, proposal.results, whole))
+            state.outbox.append(_decided(state, proposal, proposal.origin, whole))
         else:
             error = None if whole else Superseded("another leader's entry was committed in its place")
             state.answers.append(ProposalAnswer(proposal.token, proposal.applied, proposal.results, error))
@@ -196,7 +196,11 @@ def _response(
     )
 
 
-def _decided(state: State, origin: Origin, results: Sequence[bytes], whole: bool) -> ForwardedProposalResponse:
+def _decided(state: State, proposal: Accepted, origin: Origin, whole: bool) -> ForwardedProposalResponse:
+    """What became of it; what was applied is counted by results, so empty ones stand for those not known (R177)."""
+    results = proposal.results
+    if len(results) != proposal.applied:
+        results = [] if whole else [b""] * proposal.applied
     size = sum(map(len, results))
     if size > state.config.max_result_bytes:
         reason = f"the results have {size} bytes, and the limit is {state.config.max_result_bytes}"
