@@ -8,8 +8,9 @@ tried when they have stopped.
 
 from collections.abc import Callable, Sequence
 
-from rafty_core import Change, Member
+from rafty_core import Change, Configuration, Member
 from rafty_core.invariants import state_of
+from rafty_core.quorum import majority
 from rafty_core.simulation.churn import NAMES
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.disk import STANDING_STILL, Disk
@@ -58,7 +59,7 @@ class Newcomers:
         free = [name for name in NAMES if name not in taken]
         fates = self.world.random.choice(FATES)
         stands = any(seconds == STANDING for fate in fates for _, seconds in fate)
-        if stands and cluster.parts.storage is not Disk:
+        if stands and (cluster.parts.storage is not Disk or not self._suffices(leader, now, len(fates))):
             return  # another storage may get on, however slow it is
         if cluster.options.snapshot_interval and self.world.chance(0.4):
             leader.snapshots.take(leader.raft, everything=True)
@@ -79,6 +80,12 @@ class Newcomers:
             self.token = cluster.calls.change(leader, changes)
             for number in range(int(WRITING / 0.25)):
                 self.world.after(0.25 * number, lambda: self._write(leader))
+
+    def _suffices(self, leader: SimulatedNode, now: Configuration, coming: int) -> bool:
+        """Whether those that work are a majority even with so many more voters that do not: one may be promoted, and
+        its disk stand still a moment later."""
+        working = [name for name in now.voter_ids if name == leader.id or leader.reaches(self.cluster.nodes[name])]
+        return len(working) >= majority(len(now.voter_ids) + coming)
 
     def _ask_fetching(self, leader: SimulatedNode, free: Sequence[str]) -> None:
         """Ask for one that falls silent while it fetches a snapshot (F67), or for two, of which the one takes its time
