@@ -252,7 +252,9 @@ class NetworkTransport:
             self._inbox.add([PeerUnreachable(peer.id)], 0)
 
     def _open(self, address: str, peer: str) -> AbstractAsyncContextManager[ByteStream]:
+        known = self._peers.get(peer)
         try:
-            return self._wires.dialed(self._wires.secured(parse_address(address, self._scheme)), peer)
+            secured = self._wires.secured(parse_address(address, self._scheme))
+            return self._wires.dialed(secured, peer, guest=known is not None and not known.member)
         except ValueError as error:
             raise CannotReach(str(error) if address else "its address is not known") from error

@@ -213,15 +213,23 @@ class Inbox:
             if self._room is None:
                 self._room = anyio.Event()
             await self._room.wait()
+        await anyio.lowlevel.checkpoint_if_cancelled()  # who was cut off meanwhile is not heard any more (R208)
         if guest:
             self._guests = True
             self._guests_again = anyio.current_time() + GUEST_SECONDS * len(items)
-        await anyio.lowlevel.checkpoint_if_cancelled()  # who was cut off meanwhile is not heard any more (R208)
         self.add(items, size)
 
     def forget(self, sender: str) -> None:
         """What this one has said and nobody has taken is not taken any more."""
         self._items = [item for item in self._items if isinstance(item, PeerUnreachable) or item.sender != sender]
+        if not self._items:  # nothing to take, and so nobody would ever wake those who wait for room
+            self._emptied()
+
+    def _emptied(self) -> None:
+        self._bytes, self._guests = 0, False
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     def _must_wait(self, guest: bool) -> bool:
         return self.full or (guest and (self._guests or anyio.current_time() < self._guests_again))
@@ -254,8 +262,6 @@ class Inbox:
             if self._error is not None:
                 raise self._error
             raise StopAsyncIteration
-        items, self._items, self._bytes, self._guests = self._items, [], 0, False
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+        items, self._items = self._items, []
+        self._emptied()
         return items

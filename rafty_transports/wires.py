@@ -26,7 +26,7 @@ from rafty_transports.websocket import accept_websocket, check_host, check_libra
 Names = frozenset[str]
 
 MOST_NAMES: Final = 64
-"""For so many names at the same time an address is looked for; guests say by which they are reached."""
+"""For so many names of guests at the same time an address is looked for: each says by which it is reached."""
 
 
 class CannotReach(OSError):
@@ -40,7 +40,7 @@ class Wires:
         self._limits = limits
         self._credentials = credentials
         self._origins = frozenset(origins)
-        self._resolver = OneEach(MOST_NAMES)
+        self._names, self._names_of_guests = OneEach(), OneEach(MOST_NAMES)
 
     def check(self, address: Address) -> None:
         """Raise `ValueError` if this node cannot, or must not, speak what is spoken there."""
@@ -57,13 +57,13 @@ class Wires:
         return address
 
     @asynccontextmanager
-    async def dialed(self, address: Address, peer: str) -> AsyncIterator[ByteStream]:
-        """A stream to the node `peer` at this address.
+    async def dialed(self, address: Address, peer: str, *, guest: bool = False) -> AsyncIterator[ByteStream]:
+        """A stream to the node `peer` at this address. What guests are called holds up nobody else (R209).
 
         Raises `CannotReach` if nobody answers, `Refused` or `HandshakeFailed` if TLS or WebSocket does
         not come about. Reaching has its time limits; for the rest the caller has one.
         """
-        socket = await self._reach(address)
+        socket = await self._reach(address, self._names_of_guests if guest else self._names)
         try:
             stream: ByteStream = socket
             if self._credentials is not None:
@@ -104,11 +104,10 @@ class Wires:
         finally:
             await anyio.aclose_forcefully(socket)
 
-    async def _reach(self, address: Address) -> SocketStream:
+    async def _reach(self, address: Address, names: OneEach) -> SocketStream:
         limits = self._limits
         try:
-            host, port, resolver = address.host, address.port, self._resolver
-            return await reach(host, port, resolver, resolving=limits.handshake, connecting=limits.connect)
+            return await reach(address.host, address.port, names, resolving=limits.handshake, connecting=limits.connect)
         except (OSError, UnicodeError) as error:
             raise CannotReach(f"cannot connect to {address.socket}: {_words(error)}") from error
 

@@ -13,13 +13,15 @@ from contextlib import suppress
 import anyio
 import pytest
 
+from rafty_core import Member
+from rafty_transports import reaching
 from rafty_transports.addresses import Address
 from rafty_transports.handshake import STORED_AT_ONCE, HandshakeFailed
 from rafty_transports.interfaces import Identity, Refused
 from rafty_transports.links import Limits
 from rafty_transports.tcp import TcpTransport
 from rafty_transports.wires import MOST_NAMES, CannotReach, Wires
-from tests.transports.connections import ANYWHERE, QUICK, connect_as, identity, node, until
+from tests.transports.connections import ANYWHERE, QUICK, connect_as, heartbeat, identity, node, until
 
 pytestmark = pytest.mark.anyio
 
@@ -85,25 +87,53 @@ async def test_r209_name_that_could_not_be_looked_for_is_looked_for_again(exhaus
         assert exhausted == ["rafty _addresses_of"]
 
 
-async def test_r209_names_that_nobody_knows_share_some_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended, asked = threading.Event(), list[str]()
+def hang(monkeypatch: pytest.MonkeyPatch, ended: threading.Event, suffix: str) -> list[str]:
+    """Names that end so are looked for until it ended; what was looked for."""
+    asked, look = list[str](), reaching._addresses_of
 
     def ask(name: str) -> list[str]:
         asked.append(name)
-        ended.wait(20.0)
-        return []
+        if name.endswith(suffix):
+            ended.wait(20.0)
+            return []
+        return look(name)
+
+    monkeypatch.setattr(reaching, "_addresses_of", ask)
+    return asked
+
+
+async def test_r209_names_that_nobody_knows_share_some_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    asked = hang(monkeypatch, ended, ".example")
 
     async def reach(name: str) -> None:
         with pytest.raises(CannotReach):
-            async with wires.dialed(Address("tcp", name, 1), "x"):
+            async with wires.dialed(Address("tcp", name, 1), "x", guest=True):
                 pass
 
-    monkeypatch.setattr("rafty_transports.reaching._addresses_of", ask)
     wires = Wires(Limits(handshake=0.2), None, ())
     try:
         async with anyio.create_task_group() as tasks:
             for number in range(MOST_NAMES + 20):
                 tasks.start_soon(reach, f"x{number}.example")
         assert len(asked) == MOST_NAMES
+    finally:
+        ended.set()
+
+
+async def test_r209_names_of_guests_hold_no_member_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    asked = hang(monkeypatch, ended, ".example")
+    monkeypatch.setattr("rafty_transports.wires.MOST_NAMES", 1)
+    try:
+        async with node("n2", {}, QUICK) as two, node("n1", {}, QUICK) as one:
+            one.set_members([Member("n1", one.address)], ())
+            async with await connect_as(one.address, identity("x1", address="x1.example:1"), "n1"):
+                await until(lambda: "x1" in one.peers())
+                one.send(heartbeat("n1", "x1"))
+                await until(lambda: "x1.example" in asked)
+                port = two.address.rpartition(":")[2]
+                one.set_members([Member("n1", one.address), Member("n2", f"localhost:{port}")], ())
+                await until(lambda: one.peers()["n2"].connected)
     finally:
         ended.set()

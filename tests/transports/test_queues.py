@@ -1,6 +1,7 @@
 """What waits: how much of it, in which order it goes, and that nothing is counted twice or for ever."""
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import anyio
@@ -176,3 +177,30 @@ async def test_who_takes_is_woken_by_what_comes_and_takes_all() -> None:
         for number in range(3):
             inbox.add([heartbeat("n1", "n2", number)], 1)
     assert got == [0, 1, 2]
+
+
+@pytest.mark.parametrize("guest", [False, True])
+async def test_who_waits_for_room_gets_it_when_all_that_waited_is_forgotten(guest: bool) -> None:
+    inbox, got = Inbox(100), list[object]()
+    await inbox.put([SMALL], 100, guest=guest)
+
+    async def take() -> None:
+        got.extend(await inbox.take())
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(inbox.put, [heartbeat("n3", "n2")], 60, guest=guest))
+            await anyio.wait_all_tasks_blocked()
+            inbox.forget("n1")
+            tasks.start_soon(take)
+    assert got == [heartbeat("n3", "n2")]
+
+
+async def test_guest_that_is_cut_off_holds_no_other_up() -> None:
+    inbox = Inbox(100)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await inbox.put([SMALL], 1, guest=True)
+    with anyio.fail_after(5):
+        await inbox.put([SMALL], 1, guest=True)
+    assert await inbox.take() == [SMALL]
