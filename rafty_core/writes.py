@@ -47,11 +47,6 @@ class Writes:
         return self._last_seq
 
     @property
-    def pending(self) -> int:
-        """How many writes were handed out and are not known to be durable."""
-        return len(self._pending)
-
-    @property
     def oldest_cut(self) -> float:
         """When the oldest write that is not known to be durable was handed out; infinity if there is none."""
         return self._pending[0].now if self._pending else float("inf")

@@ -19,7 +19,7 @@ def test_nothing_new_is_no_write() -> None:
     assert writes.cut(0.0, 2, "A", log, 1000) is not None
     assert writes.cut(0.0, 2, "A", log, 1000) is None
     assert writes.cut(0.0, 2, "B", log, 1000) is not None
-    assert (writes.last_seq, writes.pending) == (2, 2)
+    assert (writes.last_seq, writes.oldest_cut) == (2, 0.0)
 
 
 def test_write_holds_term_vote_and_a_batch_for_each_term() -> None:
@@ -44,7 +44,7 @@ def test_confirmation_covers_all_writes_up_to_its_number() -> None:
     writes.cut(0.0, 3, "B", log, 1000)
     assert (writes.term, writes.vote, writes.index) == (0, None, 0)
     writes.persisted(2)
-    assert (writes.term, writes.vote, writes.index, writes.pending) == (3, "B", 4, 0)
+    assert (writes.term, writes.vote, writes.index, writes.oldest_cut) == (3, "B", 4, float("inf"))
     writes.persisted(1)
     assert (writes.term, writes.vote, writes.index) == (3, "B", 4)
 
