@@ -18,7 +18,8 @@ modules in this order:
     points, nemesis, hand, strikes        what goes wrong, and at which moments
     churn, stories, behind, late          members that come and go; chains of faults that lead to where chance does not
     intrigues                             such chains that are aimed at a leader, and at what it does not hear
-    forged, lies, misshapen, mistakes     messages that no node sends, calls that no driver makes
+    forged, lies, misshapen, contentless  messages that no node sends
+    mistakes, misuse, wrong_sessions      calls that no driver makes, settings and images that cannot be
     trials, newcomers, liveness           what must come to pass when nothing goes wrong any more
     run, story, failure, tally            a run from start to end, told in English; what many have reached
     replay, shrink                        a failure once more, and in short

@@ -15,6 +15,7 @@ from rafty_core.simulation.application import Reference
 from rafty_core.simulation.callers import Callers
 from rafty_core.simulation.calls import Calls
 from rafty_core.simulation.clients import Clients
+from rafty_core.simulation.contentless import contentless
 from rafty_core.simulation.forged import forged
 from rafty_core.simulation.lies import lie_to
 from rafty_core.simulation.machine import Replay
@@ -157,6 +158,9 @@ class Cluster:
             damaged = None if node.paused else rewritten(message, state_of(node.raft), self.world)
             if damaged is not None and self.world.chance(0.2):
                 self._deliver_corrupted(node, node.raft, damaged)
+        if node.raft is not None and not node.paused and self.world.wrong.random() < self.options.corrupting:
+            false = contentless(state_of(node.raft), message.sender, self.world.wrong)
+            self._deliver_corrupted(node, node.raft, false)
         node.receive(message)
 
     def _deliver_corrupted(self, node: SimulatedNode, raft: Raft, message: Message) -> None:

@@ -93,6 +93,8 @@ class Snapshots:
         try:
             snapshot = raft.snapshot()
         except LookupError:
+            if not raft.is_behind_snapshot:
+                raise
             return  # the state machine is being restored
         if snapshot.index == 0:
             return  # nothing is applied

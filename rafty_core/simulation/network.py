@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rafty_core import (
     AppendEntries,
     ForwardedProposal,
+    ForwardedProposalResponse,
     InstallSnapshot,
     Message,
     ReadIndexRequest,
@@ -17,6 +18,7 @@ from rafty_core import (
     TimeoutNow,
 )
 from rafty_core.entries import Batch
+from rafty_core.history import InvariantViolation
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.world import World
 from rafty_core.state import State
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from rafty_core.simulation.cluster import Cluster
 
 MOST_REMEMBERED = 100
+
+SEQUENCES = (ForwardedProposal, ForwardedProposalResponse)
+"""Messages that may arrive with a tuple in the place of a list, and so are not equal to what was sent."""
 
 
 class Network:
@@ -145,7 +150,9 @@ class Network:
             return False
         codec = self._cluster.parts.codec
         if codec is not None and self.world.chance(self.options.encoding):
-            message = codec(message)
+            sent, message = message, codec(message)
+            if message != sent and not isinstance(sent, SEQUENCES):
+                raise InvariantViolation("I27", f"{sent!r} is {message!r} when it arrives")
         self.world.after(delay, lambda: self._arrive(message, names))
         return True
 

@@ -25,6 +25,7 @@ from rafty_core import (
 )
 from rafty_core.entries import COMMAND
 from rafty_core.invariants import InvariantViolation, state_of
+from rafty_core.output import Committed
 from rafty_core.simulation.application import COMPARED_EVERY, Application
 from rafty_core.simulation.contracts.before import CountedRandom
 from rafty_core.simulation.contracts.life import Contracts
@@ -227,6 +228,7 @@ class SimulatedNode:
                 self.restoring.append(item.index)
             else:
                 self.world.note(self.id, "is to apply", (item.first, item.last))
+                self._check_commands(item)
                 self._to_apply.extend(enumerate(item.entries, item.first))
         if self._to_apply and not self._applying:
             self._apply_some()
@@ -239,6 +241,14 @@ class SimulatedNode:
             self.world.note(self.id, "notices", notice)
         if any(isinstance(notice, Removed) for notice in output.notices):
             self._leave()
+
+    def _check_commands(self, item: Committed) -> None:
+        """A driver is told where the commands begin, and which they are."""
+        commands, first = item.commands(), item.first_command
+        others = len(item.entries) - len(commands)
+        head = item.entries[: first - item.first]
+        if any(entry[:1] == COMMAND for entry in head) or (not commands) != (first > item.last) or others < len(head):
+            raise InvariantViolation("I5", f"{self.id} is to apply {item!r:.200}, with {commands!r:.200} from {first}")
 
     def _leave(self) -> None:
         """It was removed: it stops now or soon, or lingers on for ever."""

@@ -15,6 +15,7 @@ from rafty_core.simulation.liveness import Liveness
 from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import SIMULATED, Parts
+from rafty_core.simulation.story import tell_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def run_options(
         if not until_repair:
             nemesis.repair()
             Liveness(cluster, nemesis).check()
+        tell_all(cluster.world.kinds.values())  # who looks for a failure can rely on it that all can be told
     except Exception as error:
         raise _failure(cluster, nemesis, error) from error
     return _report(cluster)

@@ -9,6 +9,7 @@ disks, networks, crashes, and the answers that clients get.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rafty_core.entries import Batch
 from rafty_core.events import Applied, Propose, Read
 from rafty_core.explain import explain
 from rafty_core.messages import MESSAGE_TYPES
@@ -44,6 +45,13 @@ def _hears(event: Any) -> str:
     if type(event) in MESSAGE_TYPES:
         return f"hears: {explain(event)}"
     return f"is told: {explain(event)}{_details(event)}"
+
+
+def _damaged(message: Any) -> str:
+    """A message whose entries are no batch cannot be explained."""
+    batch = getattr(message, "batch", None)
+    told = explain(message) if batch is None or type(batch) is Batch else repr(message)
+    return f"hears something damaged: {told}"
 
 
 def _details(event: Any) -> str:
@@ -99,7 +107,7 @@ def _cut_off(how: tuple[str, bool, str, bool]) -> str:
 SENTENCES: Mapping[str, Callable[[Any], str]] = {
     "<-": _hears,
     "->": lambda message: f"sends: {explain(message)}",
-    "<- (corrupted)": lambda message: f"hears something damaged: {explain(message)}",
+    "<- (corrupted)": _damaged,
     "notices": explain,
     "writes": _writes,
     "has on disk": lambda seq: f"has write number {seq} on disk",

@@ -16,11 +16,13 @@ from rafty_core.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
 )
+from rafty_core.sessions import Sessions
 from rafty_core.simulation.churn import Churn
 from rafty_core.simulation.hand import Hand
-from rafty_core.simulation.mistakes import err_as_driver
+from rafty_core.simulation.mistakes import ask_in_vain, err_as_driver
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.stories import LONGEST_LOG
+from rafty_core.simulation.wrong_sessions import err_with_sessions
 
 
 class Strikes:
@@ -168,6 +170,17 @@ class Strikes:
         if node.raft is not None and not node.paused:
             self.world.note(node.id, "is told something wrong by its driver")
             err_as_driver(node.raft, state_of(node.raft))
+            machine = node.application.machine if node.application is not None else None
+            if isinstance(machine, Sessions) and hasattr(machine, "snapshot"):
+                err_with_sessions(machine, node.id, self.world.wrong)
+            self.world.after(0.0, lambda: self._ask_in_vain(node))  # what this step has said is carried out by then
+
+    def _ask_in_vain(self, node: SimulatedNode) -> None:
+        if node.raft is not None and not node.paused:
+            output = ask_in_vain(node.raft, state_of(node.raft))
+            if output is not None:
+                self.cluster.invariants.stepped(node.raft, output)
+                node.carry_out(output)
 
     def _stall_disk(self, node: SimulatedNode) -> None:
         node.disk.slowness = 100.0

@@ -21,6 +21,10 @@ class World:
     def __init__(self, luck: str, keep: int | None = 40, with_digest: bool = False) -> None:
         self.time = 0.0
         self.random = random.Random(f"world {luck}")
+        self.wrong = random.Random(f"wrong {luck}")
+        """Chance for what is refused and changes nothing, and so must not change what else happens."""
+        self.kinds: dict[tuple[str, type], tuple[float, str, str, Any]] = {}
+        """The last event of each kind."""
         self.trace: deque[tuple[float, str, str, Any]] = deque(maxlen=keep)
         self.digest = sha256() if with_digest else None
         self.steps = 0
@@ -59,6 +63,7 @@ class World:
     def note(self, node: str, what: str, value: Any = "") -> None:
         """Record that this happened; `story` tells it in English."""
         self.noted += 1
-        self.trace.append((self.time, node, what, value))
+        event = self.kinds[what, type(value)] = (self.time, node, what, value)
+        self.trace.append(event)
         if self.digest is not None:
             self.digest.update(f"{self.time!r} {node} {what} {value!r}\n".encode())
