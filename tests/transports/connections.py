@@ -1,8 +1,10 @@
 """What tests of connections share: names, waiting with a deadline, and peers that do not keep the rules."""
 
+import itertools
+import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -88,13 +90,25 @@ def node(node_id: str, peers: dict[str, str], limits: Limits = QUICK, listen: st
     return TcpTransport(identity(node_id), peers, listen, admit=admit_all, limits=limits)
 
 
-def free_address() -> str:
-    """An address on which nobody listens, for a node that must know its own before it starts.
+def _ports() -> Iterator[int]:
+    """Ports for this process, one after the other, so that none is given to two; other workers have others.
 
-    Its port is below those that the system takes for outgoing connections: one of them might have it by then.
+    They are below those that the system takes for outgoing connections: one of them might have it by then.
     """
+    count, worker = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    size = 12_000 // count
+    first = 20_000 + int(worker.removeprefix("gw")) * size
+    begin = secrets.randbelow(size)
+    return (first + (begin + number) % size for number in itertools.count())
+
+
+_PORTS = _ports()
+
+
+def free_address() -> str:
+    """An address on which nobody listens, for a node that must know its own before it starts."""
     while True:
-        address = ("127.0.0.1", 20_000 + secrets.randbelow(12_000))
+        address = ("127.0.0.1", next(_PORTS))
         with socket.socket() as probe, suppress(OSError):
             probe.bind(address)
             return f"{address[0]}:{address[1]}"
