@@ -120,12 +120,14 @@ def _prepare(state: State, leader: Leader) -> None:
     begun = leader.reads_begun
     while begun and state.now >= begun[0][2][-1].expires:  # acknowledged, but no round is answered (R106)
         _refuse_waiting(state, begun.popleft()[2], "no majority answered a round of heartbeats in time")
-    if not leader.reads_waiting:
-        return
-    if state.log.term(state.log.commit) != state.term:
-        late = [read for read in leader.reads_waiting if state.now >= read.expires]
-        leader.reads_waiting = [read for read in leader.reads_waiting if state.now < read.expires]
-        _refuse_waiting(state, late, "nothing of this term could be committed in time")
+    waiting = leader.reads_waiting
+    in_term = state.log.term(state.log.commit) == state.term
+    if waiting and (not in_term or state.now >= waiting[0].expires):  # no round begins for who is late (R178)
+        late = [read for read in waiting if state.now >= read.expires]
+        leader.reads_waiting = [read for read in waiting if state.now < read.expires]
+        wanted = "round of heartbeats could be answered" if in_term else "entry of this term could be committed"
+        _refuse_waiting(state, late, f"no {wanted} in time")
+    if not leader.reads_waiting or not in_term:
         return
     leader.may_confirm_reads = True
     if any(read.lease for read in leader.reads_waiting) and lease_holds(state, leader):

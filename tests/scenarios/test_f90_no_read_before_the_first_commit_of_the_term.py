@@ -52,5 +52,5 @@ def test_reads_that_can_never_be_confirmed_are_refused_in_time() -> None:
         story.persist("B")
         story.deliver(Heartbeat)
         story.deliver(HeartbeatResponse)
-    assert str(story["B"].answer("read").error) == "nothing of this term could be committed in time"
+    assert str(story["B"].answer("read").error) == "no entry of this term could be committed in time"
     assert ReadIndexResponse("B", "C", 2, 1, 1, 0) in story.sent(ReadIndexResponse)
