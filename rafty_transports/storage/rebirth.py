@@ -175,7 +175,6 @@ def recover(
             if into is not None:
                 return identity
             path.rename(kept)
-            sync_directory(path.parent)
             return _take_place(built, path)
 
 
@@ -190,10 +189,10 @@ def _remove_unused(built: Path) -> None:
         if report.identity is None or report.identity.boot > 0:
             raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
         directory.database.unlink()
-        sync_directory(built)
+    sync_directory(built)  # even if it was gone before: who removed it may have been killed before this sync (R181)
     if directory.snapshots.is_dir():
         shutil.rmtree(directory.snapshots)
-        sync_directory(built)
+    sync_directory(built)
     shutil.rmtree(built)
 
 
@@ -246,6 +245,7 @@ def _write_snapshot(directory: DataDirectory, birth: Birth, snapshot: Snapshot, 
 
 
 def _take_place(built: Path, path: Path) -> Identity:
+    sync_directory(path.parent)  # or the second rename may survive the first, and the old directory be gone (R182)
     built.rename(path)
     sync_directory(path.parent)
     report = inspect(path)

@@ -1,0 +1,67 @@
+"""R182: a recovery is killed between its two renames, the next one loses power, and the old directory is gone.
+
+Found by asking of each operation of a recovery what comes after it, on a simulated disk (compare R175). The first
+rename puts the old directory aside; the attempt was killed before its sync. The next attempt saw what was left to do,
+and did the second rename, which puts the new directory in the place of the old one. Of the two only the second survived
+the power failure: the new one was there, and the old one under no name any more.
+"""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from rafty_core.entries import COMMAND, Batch
+from rafty_core.output import Write
+from rafty_transports.storage import StoreError, rebirth
+from rafty_transports.storage.rebirth import KEPT, Report
+from tests.simulation.storage.scripted import ScriptedDisk
+
+
+def survivor(seed: int) -> ScriptedDisk:
+    """A disk with the data directory of a node that has ended."""
+    disk = ScriptedDisk(seed)
+    with disk.working():
+        store = disk.open()
+        store.write([Write(1, 1, "n1", [Batch(1, 1, [COMMAND + b"x"])])])
+        store.close()
+    disk.kill()
+    return disk
+
+
+def length() -> int:
+    """How many operations of the disk a recovery takes."""
+    disk = survivor(0)
+    before = disk.operations
+    with disk.working():
+        disk.recover()
+    return disk.operations - before
+
+
+def look(disk: ScriptedDisk, end: str = "") -> Report:
+    """What is in the data directory, or in the one whose name ends so."""
+    with disk.working():
+        return rebirth.inspect(cast(Path, disk.path.with_name(disk.path.name + end)))
+
+
+@pytest.mark.parametrize("before_the_end", range(5))
+@pytest.mark.parametrize("cut_after", range(2))
+@pytest.mark.parametrize("seed", range(16))
+def test_r182_the_old_directory_is_kept(before_the_end: int, cut_after: int, seed: int) -> None:
+    disk = survivor(seed)
+    before = look(disk)
+    disk.cut_after(length() - 1 - before_the_end)
+    with disk.working():
+        disk.recover()
+    disk.kill()
+    disk.cut_after(cut_after)
+    for share in (0.5, 0.0):
+        with disk.working():
+            try:
+                disk.recover()
+            except StoreError as error:
+                assert "is there from an earlier recovery" in str(error)  # noqa: PT017
+        disk.cut_power(share)
+    kept = look(disk, KEPT)
+    assert (kept.identity, kept.last_index) == (before.identity, 1)
+    assert look(disk).identity not in (None, before.identity)
