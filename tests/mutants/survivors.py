@@ -28,7 +28,6 @@ PROOFS: Mapping[str, str] = {
 
 GAPS: Mapping[str, str] = {
     "F67c": "gap: a learner must be too slow in ten rounds in a row; seed 6 of an earlier tree found it.",
-    "R175": "gap: a recovery must be killed at one of two of its hundred operations, and the node lose its power then.",
     "R102b": "gap: a name must be replaced while one that remembers it hears nothing; seed 66 of an earlier tree did.",
     "R177": (
         "gap: a proposal of several commands must be forwarded, be cut in two by an election, and the driver tell no "

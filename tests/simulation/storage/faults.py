@@ -20,6 +20,7 @@ class DiskFaults:
     short         per write to a file without a buffer: a part of it is done, and no error raised
     slow          per call of the store: it takes up to twenty times as long
     cutting       per call of the store: its life ends at one of its operations on the disk
+    renaming      per rename: the life ends right after it, before any sync
     killing       per end of a life: the process ended only, and the operating system lives on
     closing       per end of a life: the store is closed first
     flipping      per beginning of a life: a bit on the disk has flipped, as long as `flips` allows it
@@ -32,6 +33,7 @@ class DiskFaults:
     short: float = 0.0
     slow: float = 0.0
     cutting: float = 0.0
+    renaming: float = 0.0
     killing: float = 0.0
     closing: float = 0.0
     flipping: float = 0.0

@@ -7,7 +7,7 @@ import errno
 import random
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
 from tests.simulation.storage.faults import NO_FAULTS, DiskFaults, PowerCut
@@ -154,6 +154,8 @@ class SimulatedDisk:
         if isinstance(entry, Directory) and self.find(after) is not None:
             raise FileExistsError(errno.EEXIST, "exists", str(after))
         self._change(before, {before.name: None, after.name: entry})
+        if self.faults.renaming and self.draw.random() < self.faults.renaming:
+            self._cut_power()
 
     # ------------------------------------------------------------------ content
 
@@ -203,14 +205,17 @@ class SimulatedDisk:
         self.failures += fails
         return fails
 
+    def _cut_power(self) -> NoReturn:
+        self.is_off = True
+        raise PowerCut
+
     def _count(self) -> None:
         self.check_power()
         self.operations += 1
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
-                self.is_off = True
-                raise PowerCut
+                self._cut_power()
         if self._meanwhile is not None:
             operations, call = self._meanwhile
             self._meanwhile = None

@@ -1,7 +1,10 @@
 """What a person makes of data directories while no node runs: a new cluster of a survivor, a backup, a restored node.
 
 Law: *what goes on is a new cluster with an id that never was; whatever breaks off, the next attempt finishes, and
-nothing that was promised is gone meanwhile* (faults F145, R125, R127).
+nothing that was promised is gone meanwhile* (faults F145, R125, R127, R175, R181, R182).
+
+What a person does may end by a kill as well as by a loss of power, and often right after a rename: the name is seen
+then, and not durable, and whoever comes next must not build on it. Two of a hundred operations are too few to wait for.
 """
 
 from collections.abc import Callable
@@ -36,12 +39,15 @@ class Offline:
         self._before = ""  # the id of the cluster that is recovered
         self._clusters: set[str] = set()  # ids of others that were made of it
         self._old = checked.path
+        self._renaming = self._draw.choice((0.1, 0.4))
 
     def run(self) -> None:
         """Let a person do some of it. Raises `InvariantViolation`."""
         identity = self._checked.promises.identity
         assert identity is not None
         self._before = identity.cluster_id
+        killing = self._draw.choice((0.3, 0.6))  # a power failure hides what a kill leaves half durable (R175)
+        self._checked.faults = replace(self._checked.faults, killing=killing)
         image = self._checked.promises.image(self._checked.model.snapshot)
         if image is not None and self._draw.random() < 0.5:
             self._back_up_and_restore(image)
@@ -140,7 +146,7 @@ class Offline:
     ) -> None:
         """Do this as often as it takes. What has broken off may be done all the same."""
         checked = self._checked
-        faults = replace(checked.faults, cutting=max(checked.faults.cutting, 0.4))
+        faults = replace(checked.faults, cutting=max(checked.faults.cutting, 0.4), renaming=self._renaming)
         for attempt in range(100):
             checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
             begin()
