@@ -20,7 +20,8 @@ modules in this order:
     intrigues                             such chains that are aimed at a leader, and at what it does not hear
     forged, lies, misshapen, contentless  messages that no node sends
     mistakes, misuse, wrong_sessions      calls that no driver makes, settings and images that cannot be
-    trials, newcomers, liveness           what must come to pass when nothing goes wrong any more
+    trials, long_chains, newcomers        what is tried when nothing goes wrong any more
+    liveness                              what must come to pass then
     run, story, failure, tally            a run from start to end, told in English; what many have reached
     replay, shrink                        a failure once more, and in short
     small_world                           every state of a small cluster, instead of many runs of large ones

@@ -45,10 +45,10 @@ class Clients:
     def _content(self, padding: bytes) -> bytes:
         return padding if self._make is None else self._make(self.world.random)
 
-    def flood(self, node: str, count: int) -> tuple[int, list[bytes]]:
-        """A new request of very many small commands: its token, and the commands."""
+    def together(self, node: str, count: int, padding: bytes = b"") -> tuple[int, list[bytes]]:
+        """A new request of so many commands, small ones without padding: its token, and the commands."""
         self._next += 1
-        self.open[self._next] = (node, [in_envelope(self._next, number, b"") for number in range(count)])
+        self.open[self._next] = (node, [in_envelope(self._next, n, self._content(padding)) for n in range(count)])
         return self._next, self.open[self._next][1]
 
     def ask(self, node: str, content: bytes) -> tuple[int, bytes]:

@@ -115,7 +115,6 @@ class Intrigues:
         silence = 1.05 * self.cluster.options.silence
         heard = 0.05 + 5 * (self.cluster.options.latency + self.cluster.options.sync_time)
         self.cluster.network.blocked.clear()
-        self.cluster.network.blocked.clear()
         self.hand.isolate(leader, deaf=True, mute=False)
         self._later(heard, lambda: self.hand.isolate(leader, deaf=True, mute=True))
         for number in range(3):
@@ -149,8 +148,11 @@ class Intrigues:
         self._later(elected + 1.4, self.hand.heal)
 
     def _replace_unheard(self, leader: SimulatedNode) -> None:
+        self.replace_unheard(leader)
+
+    def replace_unheard(self, leader: SimulatedNode, *, leads_again: bool = False) -> None:
         """A leader that remembers what somebody asked hears at once that this one is gone, and has a successor of the
-        same name (R102)."""
+        same name; which may ask it for something, when it `leads_again` (R102)."""
         others = [other for other in self._others(leader) if not other.paused]
         if len(others) < 2:
             return
@@ -175,8 +177,18 @@ class Intrigues:
             self._later(elected + 1.0, bring_back)
             self._later(elected + 1.5, partial(let_back, self.cluster, leader))
             self._later(elected + 1.6, self.hand.heal)
+            if leads_again and self.cluster.options.snapshot_interval:
+                self._later(elected + 1.4, partial(forget, self.cluster, leader))  # it hears of all at once
+            if leads_again:
+                self._later(elected + 1.8, partial(self._hand_over_to, leader))
+                for number in range(5):
+                    self._later(elected + 2.1 + 0.1 * number, lambda: self._propose(self.cluster.nodes[replaced.id]))
 
         self._later(0.1, begin)
+
+    def _hand_over_to(self, node: SimulatedNode) -> None:
+        for leader in self._new_leaders(node):
+            self.cluster.calls.transfer(leader, node.id, 0.5)
 
     def remove_and_return(self, leader: SimulatedNode) -> None:
         """A member is removed, and is back at once as another node of its name (R15)."""
@@ -220,32 +232,46 @@ class Intrigues:
         name = self.world.random.choice(voters)
         self._stories.keep_quiet(3.0)
         self._change(leader, [Change("add_learner", Member(name))])
-        self._later(0.02, lambda: self._promote(leader, name, 60))
+        self._later(0.02, lambda: self._promote(leader, name, name, 60))
 
-    def _promote(self, leader: SimulatedNode, name: str, attempts: int) -> None:
+    def demote_two(self, leader: SimulatedNode) -> None:
+        """As before with two voters; the one is to be a voter again, and the other stands for election (R179)."""
+        state = state_of(leader.raft) if leader.raft is not None else None
+        voters = [voter for voter in state.configuration.voter_ids if voter != leader.id] if state is not None else []
+        if len(voters) < 3:
+            return
+        promoted, name = self.world.random.sample(voters, 2)
+        self._change(leader, [Change("add_learner", Member(demoted)) for demoted in (promoted, name)])
+        self._later(0.02, lambda: self._promote(leader, promoted, name, 60))
+
+    def _promote(self, leader: SimulatedNode, promoted: str, name: str, attempts: int) -> None:
         """Ask for the promotion as soon as the demotion is done."""
         state = state_of(leader.raft) if leader.raft is not None else None
         if state is None or not isinstance(state.role, Leader) or attempts == 0:
             return
         now, settled = state.configuration, state.log.configurations.index <= state.log.commit
         if now.at_rest and settled and name not in now.voter_ids:
-            self._change(leader, [Change("add_voter", Member(name))])
-            self._restart_with(name, 200)
+            self._change(leader, [Change("add_voter", Member(promoted))])
+            self._restart_with(name, 200, in_haste=promoted != name)
         else:
-            self._later(0.02, lambda: self._promote(leader, name, attempts - 1))
+            self._later(0.02, lambda: self._promote(leader, promoted, name, attempts - 1))
 
-    def _restart_with(self, name: str, attempts: int) -> None:
-        """When it has the goal on its disk, all of them lose their power."""
+    def _restart_with(self, name: str, attempts: int, *, in_haste: bool = False) -> None:
+        """When it has the goal on its disk, all of them lose their power. It stands for election soon; `in_haste` as
+        soon as it may, and what is on its way is lost."""
         node = self.cluster.nodes[name]
         state = state_of(node.raft) if node.raft is not None else None
         if state is None or attempts == 0:
             return
         if state.configuration.goal is None or state.writes.index < state.log.configurations.index:
-            self._later(0.002, lambda: self._restart_with(name, attempts - 1))
+            self._later(0.002, lambda: self._restart_with(name, attempts - 1, in_haste=in_haste))
             return
-        silence = self.cluster.options.silence
+        silence, dark = self.cluster.options.silence, 0.05 if in_haste else 0.001
         for other in self.cluster.live:
             other.crash()
-            self._later(0.001, partial(self._start, other))
-        for wait in (0.01, 0.03, 0.1):
-            self._later(silence * 1.12 + wait, lambda: node.receive(Campaign()))
+            self._later(dark, partial(self._start, other))
+        waits = [silence * 1.12 + wait for wait in (0.01, 0.03, 0.1)]
+        if in_haste:
+            waits = [dark + silence * (1 + 0.005 * number) for number in range(40)]
+        for wait in waits:
+            self._later(wait, lambda: node.receive(Campaign()))

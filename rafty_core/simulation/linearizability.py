@@ -15,7 +15,15 @@ from typing import Any, NamedTuple, Protocol
 MOST_CONFIGURATIONS = 20_000
 """After so many pairs of a set of operations and a state a key is given up: it is not judged."""
 
-UNKNOWN = object()
+
+class Unknown:
+    """What is not known; told without an address of this process, so that the same seed gives the same trace (I23)."""
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+UNKNOWN = Unknown()
 """The result of an operation whose result is not known."""
 
 

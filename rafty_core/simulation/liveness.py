@@ -6,13 +6,16 @@ When all of it agrees, and is quiet, every node loses its power and starts again
 the machines come to the same state once more.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 from rafty_core import Configuration, Propose
 from rafty_core.configuration_invariants import is_quorum
 from rafty_core.invariants import InvariantViolation, state_of
 from rafty_core.roles import Leader
 from rafty_core.simulation.cluster import Cluster
+from rafty_core.simulation.long_chains import LONG_CHAINS
 from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.newcomers import Newcomers
 from rafty_core.simulation.node import SimulatedNode
@@ -61,7 +64,11 @@ class Liveness:
         self._expect_flood()
         self._expect_callers()
         for number in range(MOST):
-            self._try_something(number)
+            self._try(f"trial {number}", Trials.begin)
+        for name, chain in LONG_CHAINS.items() if self.cluster.options.long_chains else ():
+            self._try(f"long chain {name}", partial(Trials.begin_long, chain=chain))
+        if self.cluster.options.long_chains:
+            self._expect_too_slow()
         self._expect_answers()
         self._expect_agreement()
         self._expect_quiet()
@@ -153,10 +160,18 @@ class Liveness:
 
     def _expect_newcomers(self) -> None:
         """Who can join does, and who cannot is given up, in time."""
-        leader, newcomers = self._leader(), Newcomers(self.cluster)
-        if not self.cluster.options.churn_interval or leader is None or not self.world.chance(0.7):
-            return
-        newcomers.ask(leader)
+        leader = self._leader()
+        if self.cluster.options.churn_interval and leader is not None and self.world.chance(0.7):
+            self._expect_decision(partial(Newcomers.ask, leader=leader))
+
+    def _expect_too_slow(self) -> None:
+        leader = self._leader()
+        if self.cluster.options.churn_interval and leader is not None:
+            self._expect_decision(partial(Newcomers.ask_too_slow, leader=leader))
+
+    def _expect_decision(self, ask: Callable[[Newcomers], None]) -> None:
+        newcomers = Newcomers(self.cluster)
+        ask(newcomers)
         found = self.world.run_while(lambda: newcomers.undecided, GIVING_UP)
         self._expect(found, "I25", "a change that brings nodes in is not answered")
         self.core.extend(newcomers.end())
@@ -217,11 +232,11 @@ class Liveness:
         clients, leader = self.cluster.clients, self._leader()
         if not self.cluster.options.floods or self.cluster.parts.machine is not None or leader is None:
             return
-        token, commands = clients.flood(leader.id, FLOOD)
+        token, commands = clients.together(leader.id, FLOOD)
         leader.receive(Propose(token, commands))
         self._expect(self.world.run_while(lambda: token in clients.open, 30), "I25", "a flood is not answered")
 
-    def _try_something(self, number: int) -> None:
+    def _try(self, name: str, begin: Callable[[Trials, SimulatedNode], None]) -> None:
         """After a chain of faults that nothing else has disturbed, all is well again."""
         cluster, leader, ghost = self.cluster, self._leader(), self.cluster.invariants.ghost
         members = {member.id for member in ghost.configurations[-1][1].members}
@@ -229,7 +244,7 @@ class Liveness:
         if leader is None or not everybody or not cluster.options.fault_interval or cluster.options.kinds:
             return
         trials = Trials(cluster)
-        self.nemesis.strike(f"trial {number}", lambda: trials.begin(leader))
+        self.nemesis.strike(name, lambda: begin(trials, leader))
         self.world.run_until(self.world.time + LENGTH)
         trials.end()
         self.nemesis.repair()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from rafty_core import Change, Configuration, Member
 from rafty_core.invariants import state_of
 from rafty_core.quorum import majority
+from rafty_core.roles import Leader
 from rafty_core.simulation.churn import NAMES
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.disk import STANDING_STILL, Disk
@@ -22,7 +23,10 @@ NORMAL, STANDING = 0.05, 1e9
 SLOW = ((0.0, 1.0), (15.0, NORMAL))
 LAGGING, LATE = ((0.0, NORMAL), (0.7, STANDING)), ((2.0, NORMAL),)
 
-FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
+Fate = Sequence[tuple[float, float]]
+"""From when on the disk of a node that is to join takes how long. Nothing: it is never started."""
+
+FATES: Sequence[Sequence[Fate]] = (
     (((0.0, STANDING),),),
     ((),),
     ((),),
@@ -31,13 +35,20 @@ FATES: Sequence[Sequence[Sequence[tuple[float, float]]]] = (
     (LAGGING, LATE),
     (LAGGING, LATE),
 )
-"""For each node that is to join: from when on its disk takes how long. Nothing: it is never started."""
+"""The fate of each node that is to join together with others."""
 
 WHILE = 6.0
 """Seconds that a fetch takes which takes its time: more than a leader waits for one that takes no entries."""
 
 WRITING = 15.0
 """Seconds in which clients go on to write, so that there is something to catch up with."""
+
+LARGE_BATCH = 1000
+"""Bytes of a batch from which on few of them bring a new node all that it lacks."""
+
+LONG = 40.0
+TOO_SLOW = ((0.0, 2.0), (LONG, NORMAL))
+"""The fate of one whose disk takes longer for each write than an election timeout, for ten rounds or more."""
 
 
 class Newcomers:
@@ -67,19 +78,33 @@ class Newcomers:
             if leader.raft is not None and free:
                 self._ask_fetching(leader, free)
             return
+        self._bring(leader, free, fates, "new")
+        self._write_on(leader, WRITING, 0.25)
+
+    def ask_too_slow(self, leader: SimulatedNode) -> None:
+        """Ask this leader to take in one that is too slow in each of its rounds, all of which are short (F67): there
+        is always one write to catch up with, and seldom more."""
+        whole = self.cluster.options.max_batch_bytes >= LARGE_BATCH
+        if leader.raft is not None and self.cluster.parts.storage is Disk and whole:
+            taken = {member.id for member in state_of(leader.raft).configuration.members}
+            free = [name for name in NAMES if name not in taken]
+            self._bring(leader, free, (TOO_SLOW,), "too slow")
+            if self.nodes:
+                self._keep_behind(leader, self.nodes[-1].id, [])
+
+    def _bring(self, leader: SimulatedNode, free: Sequence[str], fates: Sequence[Fate], port: str) -> None:
+        """Ask for one voter for each of these fates, as far as there are names."""
         changes = []
         for name, fate in zip(free, fates, strict=False):
-            node = cluster.join(name)
+            node = self.cluster.join(name)
             self.nodes.append(node)
             node.gone = not fate
             node.disk.calm()
             for delay, seconds in fate:
                 self.world.after(delay, self._with_disk(node, seconds))
-            changes.append(Change("add_voter", Member(name, f"{name}:new", node.incarnation)))
+            changes.append(Change("add_voter", Member(name, f"{name}:{port}", node.incarnation)))
         if changes:
-            self.token = cluster.calls.change(leader, changes)
-            for number in range(int(WRITING / 0.25)):
-                self.world.after(0.25 * number, lambda: self._write(leader))
+            self.token = self.cluster.calls.change(leader, changes)
 
     def _suffices(self, leader: SimulatedNode, now: Configuration, coming: int) -> bool:
         """Whether those that work are a majority even with so many more voters that do not: one may be promoted, and
@@ -147,6 +172,21 @@ class Newcomers:
                 node.start()
 
         return act
+
+    def _keep_behind(self, leader: SimulatedNode, name: str, ends: list[int]) -> None:
+        """Write on as soon as this node lacks less than two writes; `ends` are the ends of the log that were seen."""
+        state = state_of(leader.raft) if leader.raft is not None else None
+        if self.over or not self.undecided or state is None or not isinstance(state.role, Leader):
+            return
+        last, match = state.log.last_index, state.role.progress[name].match if name in state.role.progress else 0
+        ends = sorted({end for end in (*ends, last) if end > match})
+        if len(ends) < 2:
+            self._write(leader)
+        self.world.after(0.05, lambda: self._keep_behind(leader, name, ends))
+
+    def _write_on(self, leader: SimulatedNode, seconds: float, pause: float) -> None:
+        for number in range(int(seconds / pause) if self.token else 0):
+            self.world.after(pause * number, lambda: self._write(leader))
 
     def _write(self, leader: SimulatedNode) -> None:
         if self.undecided and leader.raft is not None:

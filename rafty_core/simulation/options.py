@@ -35,6 +35,7 @@ class Options:
     striking   how likely the nemesis strikes where a node reaches one of the named points that it waits for
     gathering  how likely all events that wait are told to the core in one step, instead of one by one
     lingering  how likely a removed node talks on, instead of being shut down
+    long_chains      whether the `long_chains` are tried at the end
     kept       names of the strikes of the nemesis that happen: a shrunken story; None: all
     kinds      names of the faults that the nemesis may choose from; empty: all
     salt       another number is another run of the same strikes, with other delays and election timeouts
@@ -96,6 +97,7 @@ class Options:
     kept: frozenset[str] | None = None
     kinds: frozenset[str] = frozenset()
     salt: int = 0
+    long_chains: bool = False
     max_command_bytes: int = 200
     max_proposal_bytes: int = 500
 
@@ -150,6 +152,7 @@ class Options:
             max_sessions=draw.choice((4, 1000)),
             max_kept_answers=draw.choice((2, 3, 1000)),
             max_result_bytes=draw.choice((20, 24 * 1024 * 1024, 24 * 1024 * 1024)),
+            long_chains=draw.random() < 1 / 8,
         )
         if drawn.application != "none":
             return drawn.calmer()

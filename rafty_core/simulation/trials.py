@@ -38,6 +38,11 @@ class Trials:
         self.world.note("nemesis", "tries:", getattr(kind, "func", kind).__name__.strip("_"))
         kind()
 
+    def begin_long(self, leader: SimulatedNode, chain: Callable[[Hand, SimulatedNode], None]) -> None:
+        """Begin this one."""
+        self.cluster.over = False
+        chain(self._hand, leader)
+
     def end(self) -> None:
         """Nothing of it goes on."""
         self.cluster.over = self._hand.stopped = True

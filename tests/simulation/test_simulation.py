@@ -35,6 +35,7 @@ from rafty_core.simulation.run import run
 from tests.simulation.test_user_machine import Counter, draw
 
 print(run(54, with_digest=True))
+print(run(8, with_digest=True))  # callers that do not know what became of something
 print(run(54, with_digest=True, kept=frozenset({"propose 3", "break_something 1"}), salt=3))
 faults = Faults.only("crashes", "partitions", "members")
 print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=faults).run(with_digest=True))
@@ -51,7 +52,7 @@ print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=fault
         for hash_seed in ("1", "2")
     ]
     assert traces[0] == traces[1]
-    assert traces[0].count("digest='") == 3
+    assert traces[0].count("digest='") == 4
 
 
 def _always(*_: object) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from rafty_core.simulation.cluster import Cluster
 from rafty_core.simulation.liveness import Liveness
+from rafty_core.simulation.long_chains import LONG_CHAINS
 from rafty_core.simulation.nemesis import Nemesis
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.options import Options
@@ -46,6 +47,18 @@ def name_of(kind: Any) -> str:
     return str(kind.func.__name__).strip("_")
 
 
+def lively(options: Options) -> list[str]:
+    """Run this to its end, and return what struck."""
+    cluster = Cluster(options)
+    nemesis = Nemesis(cluster)
+    cluster.start()
+    nemesis.start()
+    cluster.world.run_until(options.duration)
+    nemesis.repair()
+    Liveness(cluster, nemesis).check()
+    return nemesis.struck
+
+
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_each_chain_leaves_all_well(monkeypatch: pytest.MonkeyPatch, chain: str, seed: int) -> None:
@@ -79,16 +92,19 @@ def test_all_chains_are_named_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == set(CHAINS)
 
 
+@pytest.mark.parametrize("chain", LONG_CHAINS)
+def test_each_long_chain_leaves_all_well(chain: str) -> None:
+    begun = 0
+    fixed = {**FIXED, "size": 5, "max_batch_bytes": 60, "long_chains": True, "kept": frozenset({f"long chain {chain}"})}
+    for seed in range(5, 8):
+        begun += lively(replace(Options.draw(seed), **fixed)).count(f"long chain {chain}")
+    assert begun > 0
+
+
 @pytest.mark.parametrize(("kept", "tried"), [(None, MOST), (frozenset[str](), 0)])
 def test_a_chain_is_a_strike_that_can_be_left_out(kept: frozenset[str] | None, tried: int) -> None:
     most = 0
     for seed in range(2):
-        cluster = Cluster(replace(Options.draw(seed), **{**FIXED, "kept": kept}))
-        nemesis = Nemesis(cluster)
-        cluster.start()
-        nemesis.start()
-        cluster.world.run_until(3.0)
-        nemesis.repair()
-        Liveness(cluster, nemesis).check()
-        most = max(most, sum(name.startswith("trial") for name in nemesis.struck))
+        struck = lively(replace(Options.draw(seed), **{**FIXED, "kept": kept}))
+        most = max(most, sum(name.startswith("trial") for name in struck))
     assert most == tried
