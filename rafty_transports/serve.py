@@ -236,14 +236,14 @@ def describe_leadership(status: Status) -> str:
 def check_backend(backend: str) -> None:
     """Raise `WrongInput` if what this backend needs is not installed."""
     if backend != "asyncio" and importlib.util.find_spec(backend) is None:
-        raise WrongInput(f"{backend} is not installed; install it (`pip install rafty[{backend}]`) or use asyncio")
+        raise WrongInput(f"{backend} is not installed; install it (`pip install 'rafty[{backend}]'`) or use asyncio")
 
 
 def check_websocket(backend: str) -> None:
     """Raise `WrongInput` if what WebSocket needs on this backend is not installed."""
     library = "trio_websocket" if backend == "trio" else "websockets"
     if importlib.util.find_spec(library) is None:
-        raise WrongInput(f"WebSocket needs {library}; install it (`pip install rafty[websocket]`) or listen on TCP")
+        raise WrongInput(f"WebSocket needs {library}; install it (`pip install 'rafty[websocket]'`) or listen on TCP")
 
 
 def check_free(where: str, whom: str) -> None:

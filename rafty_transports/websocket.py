@@ -2,8 +2,8 @@
 
 Law: *the library is that of the backend, and nobody who speaks over the stream can tell which one it was.*
 
-On trio it is `trio-websocket`, on asyncio and uvloop it is `websockets`; both come with `pip install rafty[websocket]`
-and are imported when the first connection is made. The stream may be a socket, or TLS over one. Inside runs what runs
+On trio it is `trio-websocket`, on asyncio and uvloop `websockets`; both come with `pip install 'rafty[websocket]'` and
+are imported when the first connection is made. The stream may be a socket, or TLS over one. Inside runs what runs
 over TCP too, handshake and frames, unchanged: WebSocket is for the way there, through web servers and load balancers.
 """
 
@@ -49,7 +49,7 @@ def _backend() -> _Backend:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("rafty"):
             raise
-        text = f"WebSocket needs {library} here, which is not installed; run `pip install rafty[websocket]`"
+        text = f"WebSocket needs {library} here, which is not installed; run `pip install 'rafty[websocket]'`"
         raise ImportError(text, name=error.name) from error
 
 

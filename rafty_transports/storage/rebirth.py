@@ -111,6 +111,7 @@ def export_snapshot(snapshots: SnapshotStore, index: int, term: int, target: str
     """
     target = Path(target)
     if target.exists():
+        sync_directory(target.parent)  # it may be of a call that was killed before it was durable (R183)
         raise FileExistsError(f"{target} is there already; give another name")
     temporary = target.with_name(target.name + ".new")
     try:

@@ -181,4 +181,4 @@ def test_websocket_without_its_library_is_refused_before_anything_is_made(
     (elsewhere / "sitecustomize.py").write_text(hidden)
     monkeypatch.setenv("PYTHONPATH", str(elsewhere))
     arguments = serve_arguments(tmp_path / "data", cluster="n1=ws://127.0.0.1:7009")
-    check_refused(tmp_path, arguments, "WebSocket needs websockets", "pip install rafty[websocket]", new=True)
+    check_refused(tmp_path, arguments, "WebSocket needs websockets", "pip install 'rafty[websocket]'", new=True)

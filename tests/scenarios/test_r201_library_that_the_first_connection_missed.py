@@ -25,5 +25,5 @@ async def main():
 anyio.run(main, backend={backend!r})
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
-    assert "pip install rafty[websocket]" in done.stdout
+    assert "pip install 'rafty[websocket]'" in done.stdout
     assert "opened" not in done.stdout

@@ -321,7 +321,7 @@ async def main():
 anyio.run(main, backend={backend!r})
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
-    assert "pip install rafty[websocket]" in done.stdout
+    assert "pip install 'rafty[websocket]'" in done.stdout
     assert library.replace("_", "-") in done.stdout
 
 

@@ -1,0 +1,63 @@
+"""R183: a backup is killed at its end, the next attempt says that it is there already, and power is lost.
+
+Found by reading what a recovery that was killed leaves behind (R181, R182): here, too, the file was seen under its name
+and not durable there. No call had said that it is; but who reads that it is there already goes on.
+"""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from rafty_core.output import Write
+from rafty_core.stable import Snapshot
+from rafty_transports.storage.rebirth import export_snapshot
+from tests.simulation.storage.scripted import VOTERS, ScriptedDisk
+
+
+def operations_of_a_backup() -> int:
+    """How many operations of the disk a backup takes."""
+    disk = with_snapshot()
+    before = disk.operations
+    back_up(disk)
+    return disk.operations - before
+
+
+def with_snapshot() -> ScriptedDisk:
+    """A disk with the data directory of a node that has a snapshot and has ended, and a place for backups."""
+    disk = ScriptedDisk()
+    with disk.working():
+        store = disk.open()
+        store.snapshots.create(Snapshot(7, 1, VOTERS)).finish()
+        store.write([Write(1, 1, "n1", [], Snapshot(7, 1, VOTERS), True)])
+        store.close()
+        place = disk.path.with_name("backups")
+        place.mkdir()
+        disk.sync(disk.directory(place))
+        disk.sync(disk.directory(place.parent))
+    disk.kill()
+    return disk
+
+
+def back_up(disk: ScriptedDisk) -> None:
+    with disk.working():
+        snapshots = disk.open(None).snapshots
+        export_snapshot(snapshots, 7, 1, cast(Path, disk.path.with_name("backups") / "backup"))
+
+
+@pytest.mark.parametrize("before_the_end", range(4))
+def test_r183_backup_that_is_there_stays_there(before_the_end: int) -> None:
+    disk = with_snapshot()
+    disk.cut_after(operations_of_a_backup() - 1 - before_the_end)
+    back_up(disk)
+    disk.kill()
+    with disk.working():
+        is_there = (disk.path.with_name("backups") / "backup").exists()
+    try:
+        back_up(disk)
+    except FileExistsError:
+        assert is_there
+    disk.kill()
+    disk.cut_power()
+    with disk.working():
+        assert (disk.path.with_name("backups") / "backup").exists()
