@@ -22,8 +22,7 @@ class RequestContracts:
         self.id = node_id
         self._forwards: dict[Any, int] = {}  # proposals that were forwarded and not answered, with the term
         self._led_since = now
-        self._requests: dict[tuple[str, str], tuple[int, int]] = {}
-        """The newest that was forwarded to this one, by name and incarnation: a new life counts from 1 (R102)."""
+        self._requests: dict[str, tuple[int, int]] = {}  # the newest of each node that was forwarded to this one
 
     def after(self, before: Before, state: State, events: Sequence[Event], output: Output) -> None:
         """Check what the step did. Raises `InvariantViolation`."""
@@ -31,8 +30,8 @@ class RequestContracts:
             self._check_forwarded(before, state, events[0], output)
         for event in events:
             if isinstance(event, ForwardedProposal):
-                sender = _life_of(state, event.sender)
-                self._requests[sender] = max(self._requests.get(sender, (0, 0)), (event.boot, event.sequence))
+                known = self._requests.get(event.sender, (0, 0))
+                self._requests[event.sender] = max(known, (event.boot, event.sequence))
         self._check_forwards(before, state, events, output)
         self._check_results(state, output)
 
@@ -54,11 +53,10 @@ class RequestContracts:
             appended = state.log.slice(before.end[1] + 1, state.log.last_index)
             taken = COMMAND + message.commands[0] in appended
         answered = any(isinstance(m, ForwardedProposalResponse) and m.to == message.sender for m in output.messages)
-        sender = _life_of(state, message.sender)
-        new = (message.boot, message.sequence) > self._requests.get(sender, (0, 0))
+        new = (message.boot, message.sequence) > self._requests.get(message.sender, (0, 0))
         is_member = state.configuration.member(message.sender) is not None
         if new and is_member and message.commands and not taken and not answered:
-            raise InvariantViolation("I25", f"{self.id} neither takes nor answers {message!r} (F140, R102)")
+            raise InvariantViolation("I25", f"{self.id} neither takes nor answers {message!r} (F140)")
         late = message.term != before.term
         if taken and late:
             raise InvariantViolation("I18", f"{self.id} takes {message!r} in another term (F127)")
@@ -79,9 +77,3 @@ class RequestContracts:
         latest = self._led_since + state.config.heartbeat_interval + SLACK
         if led and term < state.term and before.now > latest:
             raise InvariantViolation("I25", f"{self.id} waits for word on {token} from the leader of term {term} (F97)")
-
-
-def _life_of(state: State, name: str) -> tuple[str, str]:
-    """This node in the life in which the newest committed configuration names it; an empty one if it does not."""
-    member = state.log.configurations.at(state.log.commit)[1].member(name)
-    return name, "" if member is None else member.incarnation
