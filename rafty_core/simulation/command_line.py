@@ -46,7 +46,10 @@ def main(parts: Parts = SIMULATED, program: str = PROGRAM, arguments: Sequence[s
     options = _parser(program).parse_args(given)
     try:
         return int(options.action(options, _Source(options.simulation, parts, program)))
-    except (ValueError, ImportError, OSError) as error:
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        return 2
+    except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -100,9 +103,10 @@ class _Source:
     def of_file(self, path: Path) -> tuple[Options, str, Parts]:
         """What failed, and the invariant that broke."""
         recipe = load(path)
-        if self.simulation is None and not recipe.replay.startswith(self.program):
+        is_other = "--simulation" in recipe.replay or not recipe.replay.startswith(self.program)
+        if self.simulation is None and is_other:
             raise ValueError(
-                f"{path} was not written by {self.program}; it was run as: {recipe.replay}. "
+                f"{path} is of a run with other parts than this one: {recipe.replay}. "
                 "For a state machine of yours say --simulation MODULE:FUNCTION"
             )
         return recipe.options, recipe.number, self.of_seed(recipe.options.seed, None)[1]

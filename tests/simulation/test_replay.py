@@ -14,7 +14,7 @@ import pytest
 from rafty_core import election
 from rafty_core.log import Log
 from rafty_core.simulation import Faults, Simulation, SimulationFailure
-from rafty_core.simulation.command_line import main
+from rafty_core.simulation.command_line import PROGRAM, main
 from rafty_core.simulation.replay import load
 from rafty_core.simulation.run import run
 from rafty_core.simulation.story import tell_all, tell_strikes
@@ -128,11 +128,19 @@ def test_command_line_runs_and_replays(
     assert "The last 7 of" in said
     assert main(arguments=["replay", str(path), "--simulation", CALM]) == 1
     assert capsys.readouterr().out.splitlines()[0] == said.splitlines()[0]
+    assert main(arguments=["replay", str(path)]) == 2
+    assert f"with other parts than this one: {PROGRAM} run --simulation {CALM} 0. " in capsys.readouterr().err
     monkeypatch.undo()
     assert main(arguments=["replay", str(path), "--simulation", CALM]) == 0
     assert "It does not fail any more" in capsys.readouterr().out
     assert main(arguments=["shrink", str(path), "--simulation", CALM]) == 2
     assert "the run of seed 0 does not break I9 (any more)" in capsys.readouterr().err
+
+
+def test_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("replay", "shrink"):
+        assert main(arguments=[command, str(tmp_path / "none.json")]) == 2
+        assert capsys.readouterr().err == f"{tmp_path / 'none.json'}: No such file or directory\n"
 
 
 def test_command_line_without_failures(capsys: pytest.CaptureFixture[str]) -> None:
