@@ -3,7 +3,7 @@
 Law: *one sentence for each kind, the same in logs, in traces and on the command line.*
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rafty_core.configuration import Configuration, Member
@@ -88,8 +88,13 @@ def _entries(message: AppendEntries) -> str:
     after = f"after entry {message.prev_log_index} of term {message.prev_log_term}"
     if message.batch is None:
         return f"nothing new {after}, committed up to {message.leader_commit}"
-    span = f"entries {message.batch.first} to {message.batch.last} of term {message.batch.term}"
-    return f"{span} {after}, committed up to {message.leader_commit}"
+    first, last = message.batch.first, message.batch.last
+    span = f"entry {first}" if first == last else f"entries {first} to {last}"
+    return f"{span} of term {message.batch.term} {after}, committed up to {message.leader_commit}"
+
+
+def _commands(commands: Sequence[bytes]) -> str:
+    return "1 command" if len(commands) == 1 else f"{len(commands)} commands"
 
 
 def _acknowledgement(response: AppendEntriesResponse) -> str:
@@ -123,7 +128,7 @@ SENTENCES: Mapping[type[Event | Notice], Callable[[Any], str]] = {
     ),
     HeartbeatResponse: lambda m: f"{m.sender} has heard round {m.round} of {m.to} in term {m.term}",
     ForwardedProposal: lambda m: (
-        f"{m.sender} forwards {len(m.commands)} commands to {m.to} for term {m.term} as request {m.boot}.{m.sequence}"
+        f"{m.sender} forwards {_commands(m.commands)} to {m.to} for term {m.term} as request {m.boot}.{m.sequence}"
     ),
     ForwardedProposalResponse: lambda m: f"{m.sender} tells {m.to} that request {m.boot}.{m.sequence} is {m.outcome}",
     InstallSnapshot: lambda m: (
@@ -147,7 +152,7 @@ SENTENCES: Mapping[type[Event | Notice], Callable[[Any], str]] = {
     MembershipChanged: _membership,
     SnapshotChanged: lambda n: f"{'installed' if n.installed else 'took'} a snapshot at {n.index}",
     Removed: lambda n: f"was removed from the cluster by the configuration at index {n.index}",
-    Propose: lambda e: f"the application proposes {len(e.commands)} commands",
+    Propose: lambda e: f"the application proposes {_commands(e.commands)}",
     Campaign: lambda e: "the application calls for an election",
     Persisted: lambda e: f"writes up to number {e.seq} are durable",
     Applied: lambda e: f"entries up to {e.index} are applied",

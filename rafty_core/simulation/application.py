@@ -33,11 +33,12 @@ def in_envelope(token: int, number: int, command: bytes) -> bytes:
     return b"%d/%d:%s" % (token, number, command)
 
 
-def _difference(here: bytes, there: bytes) -> tuple[bytes, bytes]:
-    """What two states look like around the first byte in which they differ."""
+def _difference(here: bytes, there: bytes) -> tuple[str, str]:
+    """What two states, or results, look like around the first byte in which they differ."""
     start = next((at for at, pair in enumerate(zip(here, there, strict=False)) if pair[0] != pair[1]), None)
     start = max(0, (min(len(here), len(there)) if start is None else start) - 20)
-    return here[start : start + 60], there[start : start + 60]
+    before = "..." if start else ""
+    return f"{before}{here[start : start + 60]!r}", f"{before}{there[start : start + 60]!r}"
 
 
 def content_of(command: bytes) -> bytes:
@@ -49,6 +50,7 @@ class Application:
     """The machine of one node, `where`.
 
     `check`, if there is one, is called with the machine whenever that has changed; it may raise, or return False.
+    Raises `TypeError` for a machine that can write its state down and not take it over, or the other way round.
     """
 
     def __init__(self, make: MakeMachine, check: CheckMachine | None = None, where: str = "a machine") -> None:
@@ -57,6 +59,9 @@ class Application:
         self.origin = "began with nothing"
         """What its state rests on, in words."""
         self._make, self._check = make, check
+        self._newest: list[bytes] = []  # commands that were applied since it was looked at
+        if hasattr(self.machine, "snapshot") != hasattr(self.machine, "restore"):
+            raise TypeError(f"{type(self.machine).__name__} must have both snapshot and restore, or neither")
 
     @property
     def can_snapshot(self) -> bool:
@@ -70,6 +75,26 @@ class Application:
             self.machine.snapshot()(target)
         return target.getvalue()
 
+    def snapshot(self) -> Callable[[], bytes]:
+        """What writes its state down later, as a driver does, while the machine goes on: it is still that of now."""
+        now = self.image()
+        with self._telling("snapshot() was called"):
+            write = self.machine.snapshot()
+
+        def write_later() -> bytes:
+            target = BytesIO()
+            with self._telling("what snapshot() returned was called later"):
+                write(target)
+            if target.getvalue() != now:
+                had, has = _difference(now, target.getvalue())
+                text = f"it would have written {had}, and writes {has} after other commands; it must share nothing"
+                raise InvariantViolation(
+                    "I19", f"what snapshot() returned on {self.where} writes another state: {text}"
+                )
+            return now
+
+        return write_later
+
     def restore(self, index: int, image: bytes) -> None:
         """Take over the state of an image; index 0 is that of a machine that has applied nothing."""
         if index == 0:
@@ -81,14 +106,16 @@ class Application:
             again = self.image()
             if again != image:
                 had, has = _difference(image, again)
-                text = f"{self.where} {self.origin}, which has ...{had!r}, but its own snapshot there has ...{has!r}"
+                text = f"{self.where} {self.origin}, which has {had}, but its own snapshot there has {has}"
                 raise InvariantViolation("I19", f"the state machine's restore loses or changes something: {text}")
+        self._newest = []
         self._look(index)
 
     def apply(self, first: int, entries: Sequence[bytes]) -> list[bytes]:
         """Carry out the commands among these entries, in runs without a gap; returns a result for each."""
         results: list[bytes] = []
         run: list[bytes] = []
+        self._newest = []
         for index, entry in enumerate([*entries, b"\0"], first):
             if entry[:1] == COMMAND:
                 run.append(content_of(entry[1:]))
@@ -99,6 +126,7 @@ class Application:
         return results
 
     def _apply(self, first: int, commands: list[bytes]) -> Sequence[bytes]:
+        self._newest += commands
         with self._telling(f"apply({first}, {commands!r:.200}) was called"):
             results: Sequence[bytes] = self.machine.apply(first, list(commands))
         right = isinstance(results, list | tuple) and all(type(result) is bytes for result in results)
@@ -111,8 +139,12 @@ class Application:
         if self._check is not None:
             with self._telling(f"check(machine) was called at index {index}"):
                 held = self._check(self.machine)
-            if held is False:
-                raise InvariantViolation("check", f"check(machine) is False on {self.where} at index {index}")
+            if held in (False,):  # numpy's, too
+                behind = f", behind {self._newest!r:.300}" if self._newest else ""
+                state = f"; its state is {self.image()!r:.200}" if self.can_snapshot else ""
+                raise InvariantViolation(
+                    "check", f"check(machine) is {held!r} on {self.where} at index {index}{behind}{state}"
+                )
 
     @contextmanager
     def _telling(self, call: str) -> Iterator[None]:
@@ -156,8 +188,9 @@ class Reference:
             command, expected = self._results[index]
             if result != expected:
                 here, there = application.where, self._application.where
-                text = f"at index {index} {here} answers {command!r:.100} with {result!r:.100}, but {there} answers "
-                more = f"{expected!r:.100} ({here} {application.origin}; commands at once: {len(indexes)}. {EXPLAINED})"
+                ours, theirs = _difference(result, expected)
+                text = f"at index {index} {here} answers {command!r:.100} with {ours}, but {there} answers {theirs} "
+                more = f"({here} {application.origin}; commands at once: {len(indexes)}. {EXPLAINED})"
                 raise InvariantViolation("I5", f"the state machine is not deterministic: {text}{more}")
 
     def check_end(self, index: int, applications: Sequence[Application | None]) -> None:
@@ -176,6 +209,9 @@ class Reference:
         other, known = self._images.setdefault(index, (application.where, image))
         if image != known:
             here, there = _difference(image, known)
-            text = f"at index {index} {application.where} has ...{here!r}, but {other} has ...{there!r}"
+            text = f"at index {index} {application.where} has {here}, but {other} has {there}"
+            start = (index - 1) // COMPARED_EVERY * COMPARED_EVERY + 1
+            commands = [self._results[at][0] for at in range(start, index + 1) if at in self._results]
+            text += f" behind {commands!r:.500}"
             more = f"({application.where} {application.origin}. {EXPLAINED})"
             raise InvariantViolation("I19", f"the state machine is not deterministic: {text} {more}")

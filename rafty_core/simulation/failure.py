@@ -87,7 +87,7 @@ def number_of(error: Exception) -> str:
 def text_of(error: Exception) -> str:
     """How it broke, with where that was."""
     text = str(error).removeprefix(f"{number_of(error)}: ")
-    return "; ".join([text, *getattr(error, "__notes__", [])])
+    return "; ".join(part for part in (text, *getattr(error, "__notes__", [])) if part)
 
 
 def written(options: Options) -> dict[str, Any]:

@@ -103,13 +103,13 @@ class Snapshots:
         application = node.application
         if application is not None and (not application.can_snapshot or node.machine.applied != snapshot.index):
             return  # no way to write it down, or the machine is ahead of what the core knows
-        written_down = application.image() if application is not None else b""
-        image, boot = Image(snapshot.term, node.states[snapshot.index], written_down), node.boot
+        write_down = application.snapshot() if application is not None else bytes
+        state, boot = node.states[snapshot.index], node.boot
         delay = node.options.sync_time * node.world.random.uniform(0, 5)
 
         def done() -> None:
             if boot == node.boot and node.raft is not None and node.raft.applied_index >= snapshot.index:
-                if not self._keep(snapshot, image):
+                if not self._keep(snapshot, Image(snapshot.term, state, write_down())):
                     return
                 kept = snapshot.index if everything else self._start_of_tail(node.raft, snapshot.index)
                 node.receive(SnapshotTaken(snapshot.index, kept))

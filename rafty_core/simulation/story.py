@@ -70,16 +70,21 @@ def _writes(write: Write) -> str:
     parts = [f"term {write.term}", f"a vote for {write.vote}" if write.vote else "no vote"]
     if write.snapshot is not None:
         parts.append(f"the snapshot at {write.snapshot.index}{' in place of the whole log' * write.installs}")
-    parts += [f"entries {batch.first} to {batch.last} of term {batch.term}" for batch in write.batches]
+    parts += [f"{_entries(batch.first, batch.last)} of term {batch.term}" for batch in write.batches]
     if write.compact_to:
         parts.append(f"that the log up to {write.compact_to} may go")
     return f"begins write number {write.seq}: {', '.join(parts)}"
 
 
+def _entries(first: int, last: int) -> str:
+    return f"entry {first}" if first == last else f"entries {first} to {last}"
+
+
 def _answers(answer: Answer) -> str:
     outcome = "done" if answer.error is None else f"{type(answer.error).__name__}: {answer.error}"
     if isinstance(answer, ProposalAnswer):
-        done = f"{answer.applied} commands were applied" + (answer.error is not None) * f", for the rest: {outcome}"
+        count = "1 command was" if answer.applied == 1 else f"{answer.applied} commands were"
+        done = f"{count} applied" + (answer.error is not None) * f", for the rest: {outcome}"
         return f"answers request {answer.token}: {done}"
     if isinstance(answer, ReadAnswer) and answer.error is None:
         return f"answers {answer.token}: it may be served, at index {answer.index}"
@@ -112,11 +117,11 @@ SENTENCES: Mapping[str, Callable[[Any], str]] = {
     "writes": _writes,
     "has on disk": lambda seq: f"has write number {seq} on disk",
     "is to restore": lambda restore: f"is to restore its state machine from the snapshot at {restore.index}",
-    "is to apply": lambda span: f"is to apply the entries {span[0]} to {span[1]}",
+    "is to apply": lambda span: f"is to apply {_entries(*span)}",
     "is to fetch": _fetches,
     "answers": _answers,
     "is born": lambda incarnation: f"begins with an empty disk, as incarnation {incarnation}",
-    "starts": lambda boot: f"starts, for the {boot}. time",
+    "starts": lambda boot: f"starts, in boot {boot}",
     "crashes": lambda _: "crashes",
     "is cut off": _cut_off,
     "divides": _divides,

@@ -13,6 +13,7 @@ import pytest
 
 from rafty_core import Sessions
 from rafty_core.simulation import Faults, Options, Simulation, SimulationFailure
+from rafty_core.simulation.application import Application
 from rafty_core.simulation.faults import AT_POINTS, STRIKES, SWITCHES
 from rafty_core.simulation.liveness import Liveness
 from rafty_core.simulation.nemesis import Nemesis
@@ -65,6 +66,25 @@ class Forgetful(Counter):
 class Losing(Counter):
     def restore(self, index: int, source: BinaryIO) -> None:
         self.total = int(source.read()) // 10 * 10
+
+
+class Sharing(Counter):
+    def snapshot(self) -> Callable[[BinaryIO], object]:
+        return lambda target: target.write(b"%d" % self.total)
+
+
+class Drifting(Counter):
+    """Its answers are right, and its state is not."""
+
+    def add(self, number: int) -> bytes:
+        result = super().add(number)
+        if random.random() < 0.1:
+            self.total += 1000
+        return result[-1:]
+
+
+class OneWay(WithChance):
+    restore = property()  # hasattr finds nothing
 
 
 class Overflowing(Counter):
@@ -128,6 +148,12 @@ def test_machine_within_sessions_and_one_without_snapshots() -> None:
         (OfBatches, "I5", r"; commands at once: [2-9]\. The reference .* applies each command alone"),
         (Forgetful, "I5", r"answers b'\d' with b'\d+ after \d+', .* took over the snapshot at index \d+"),
         (Losing, "I19", r"restore loses or changes something: n\d took over the snapshot at index \d+, which has"),
+        (
+            Sharing,
+            "I19",
+            r"what snapshot\(\) returned on n\d writes another state: it would have written b'\d+', and writes",
+        ),
+        (Drifting, "I19", r"at index \d+ .* has b'\d+', but .* has b'\d+' behind \[b'\d'.*\] \("),
         (Overflowing, "OverflowError", r"more than twenty; apply\(\d+, \[b'\d'\]\) was called on the reference"),
         (Mute, "I5", r"must return one result \(bytes\) for each command: apply\(\d+, \[b'\d'\]\) on the reference"),
     ],
@@ -161,7 +187,15 @@ def test_machine_that_is_another_one_on_the_next_day(monkeypatch: pytest.MonkeyP
 def test_check_that_is_false_or_raises() -> None:
     failure = first_failure(Counter, check=lambda counter: counter.total <= 20)
     assert failure.number == "check"
-    assert "check(machine) is False on n" in failure.text
+    text = r"check\(machine\) is False on n\d at index \d+, behind \[b'\d'.*\]; its state is b'\d+'"
+    assert re.fullmatch(text, failure.text)
+    assert first_failure(Counter, check=lambda counter: int(counter.total <= 20)).number == "check"
+    Simulation(machine=Counter, command=draw, check=lambda counter: [], seed=1, seconds=3).run()
+
+    def no_more(counter: Counter) -> None:
+        assert counter.total <= 20
+
+    assert first_failure(Counter, check=no_more).text.startswith("check(machine) was called at index")
 
     def at_most_twenty(counter: Counter) -> None:
         assert counter.total <= 20, "too much"
@@ -170,6 +204,11 @@ def test_check_that_is_false_or_raises() -> None:
     assert failure.number == "AssertionError"
     assert failure.text.startswith("too much")
     assert "; check(machine) was called at index" in failure.text
+
+
+def test_machine_that_can_write_its_state_down_and_not_take_it_over() -> None:
+    with pytest.raises(TypeError, match="OneWay must have both snapshot and restore, or neither"):
+        Application(OneWay)
 
 
 def test_options_that_make_no_sense() -> None:
