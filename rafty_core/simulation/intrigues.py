@@ -31,6 +31,7 @@ class Intrigues:
     def __init__(self, hand: Hand, churn: Churn, stories: Stories) -> None:
         self.hand, self._churn, self._stories = hand, churn, stories
         self.cluster, self.world = hand.cluster, hand.world
+        self._addresses: set[str] = set()  # each is given once, so that a change can be told from all others
         options, kinds = self.cluster.options, [self._answer_no_rounds, self._stall_and_freeze]
         if options.lease and options.churn_interval:
             kinds.append(self._promise_anew)
@@ -107,7 +108,11 @@ class Intrigues:
         if not members:
             return []
         member = self.world.random.choice(members)
-        return [Change("update", replace(member, address=f"{member.id} since {self.world.time}"))]
+        address = f"{member.id} since {self.world.time}"
+        if address in self._addresses:  # two leaders are asked at once, and one may refuse what the other does
+            address += " by another"
+        self._addresses.add(address)
+        return [Change("update", replace(member, address=address))]
 
     def _leave_alone(self, leader: SimulatedNode) -> float:
         """A leader hears nothing more, and a moment later nobody hears it; the others elect another. Returns when they
