@@ -82,7 +82,7 @@ class Parts:
     machine  makes the state machine of one node; its commands are what `command` makes of a source of chance. None:
              only the order of the commands is looked at
     check    looks at a state machine whenever it has changed, and raises or returns False if it must not be so
-    replay   how a run with these parts is had once more: a command line, or what a user writes
+    replay   how a run with these parts is had once more: a command line, or what a user writes; {seed} is its seed
     """
 
     codec: Callable[[Message], Message] | None = None

@@ -79,7 +79,12 @@ def run_options(
     keep          how many of the last events a failure holds; None: all
     until_repair  end when the faults end, and expect no liveness
     """
-    cluster = Cluster(options, parts, keep=keep, with_digest=with_digest)
+    try:
+        cluster = Cluster(options, parts, keep=keep, with_digest=with_digest)
+    except Exception as error:
+        text, trace = f"{text_of(error)}; so no cluster can be made", traceback.format_exc()
+        replay = _replay(options, parts)
+        raise SimulationFailure(options, number_of(error), text, replay=replay, trace=trace) from error
     nemesis = Nemesis(cluster)
     try:
         cluster.start()
@@ -104,9 +109,13 @@ def _failure(cluster: Cluster, nemesis: Nemesis, error: Exception) -> Simulation
         tuple(nemesis.struck),
         world.noted,
         tuple(world.trace),
-        cluster.parts.replay.format(seed=cluster.options.seed),
+        _replay(cluster.options, cluster.parts),
         "" if isinstance(error, InvariantViolation) else traceback.format_exc(),
     )
+
+
+def _replay(options: Options, parts: Parts) -> str:
+    return parts.replay.replace("{seed}", str(options.seed))
 
 
 def _report(cluster: Cluster) -> Report:

@@ -118,14 +118,28 @@ class Shrunk:
 
 
 def shrink(
-    options: Options, number: str, parts: Parts = SIMULATED, *, seconds: float = 60.0, runs: float = float("inf")
+    options: Options,
+    number: str,
+    parts: Parts = SIMULATED,
+    *,
+    seconds: float = 60.0,
+    runs: float = float("inf"),
+    interruptible: bool = False,
 ) -> Shrunk:
     """Find a short run that breaks this invariant, like that of `options`, within so many real `seconds` and `runs`.
 
+    interruptible  Ctrl-C ends the search, and what was found by then is returned
+
     Raises `ValueError` if the run of `options` does not break it.
     """
+    if not seconds >= 0:
+        raise ValueError(f"seconds must be 0 or more, not {seconds!r}")
     shrinker = _Shrinker(options, number, parts, time.monotonic() + seconds, runs)
-    shrinker.shrink()
+    try:
+        shrinker.shrink()
+    except KeyboardInterrupt:
+        if not interruptible:
+            raise
     again = (shrinker.attempt(shrinker.best.options, keep=None) for _ in range(UNSTEADY))
     failure = next((failure for failure in again if failure is not None), None)
     if failure is None:

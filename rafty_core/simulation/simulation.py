@@ -6,8 +6,11 @@ does not.*
     Simulation(machine=Counter, command=lambda random: b"%d" % random.randint(1, 9), seed=7).run()
 """
 
+import random
+import sys
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,10 @@ from rafty_core.simulation.failure import SHOWN, SimulationFailure
 from rafty_core.simulation.faults import Faults
 from rafty_core.simulation.options import Options
 from rafty_core.simulation.parts import Parts
-from rafty_core.simulation.replay import load
+from rafty_core.simulation.replay import checked, fitting, load
 from rafty_core.simulation.run import Report, run_options
 from rafty_core.simulation.shrink import Shrunk, shrink
 
-PROBABILITIES = ("lossy", "repeating", "delaying", "replaying", "encoding", "corrupting", "reporting", "fetch_failing")
 GIVEN_ELSEWHERE = {"seed": "seed", "size": "nodes", "duration": "seconds", "kinds": "faults", "machine": "machine"}
 FOR_MACHINES: dict[str, Any] = {
     "max_command_bytes": 1024 * 1024,
@@ -65,21 +67,33 @@ class Simulation:
         faults: Faults | None = None,
         **options: Any,
     ) -> None:
+        if type(seed) is not int:
+            raise TypeError(f"seed must be a whole number, not {seed!r:.100}")
         if (machine is None) != (command is None):
             raise TypeError("machine and command belong together: give both, or neither")
         if check is not None and machine is None:
             raise TypeError("check looks at machines: give a machine")
+        for name, given, does in (
+            ("machine", machine, "makes a state machine, as its class does"),
+            ("command", command, "draws a command from a random.Random"),
+            ("check", check, "looks at a machine"),
+        ):
+            if given is not None and not callable(given):
+                raise TypeError(f"{name} must be a function that {does}, not {given!r:.100}")
+        if faults is not None and not isinstance(faults, Faults):
+            raise TypeError(f'faults must be Faults, as in Faults.only("crashes"), not {faults!r:.100}')
         if nodes is not None and (type(nodes) is not int or not 1 <= nodes <= len(NAMES)):
             raise ValueError(f"nodes must be a whole number from 1 to {len(NAMES)}, not {nodes!r}")
-        if type(seconds) not in (int, float) or not seconds > 0:
-            raise ValueError(f"seconds must be a number above 0, not {seconds!r}")
+        if type(seconds) not in (int, float) or not 0 < seconds <= sys.float_info.max:
+            raise ValueError(f"seconds must be a number above 0, and finite, not {seconds!r:.100}")
         drawn = (faults or Faults()).limit(replace(Options.draw(seed, nodes), duration=float(seconds)))
         if machine is not None:
             drawn = replace(drawn, **FOR_MACHINES, snapshot_interval=drawn.snapshot_interval or EVERY)
-        self.options = replace(drawn, **{name: _checked(drawn, name, value) for name, value in options.items()})
+        self.options = fitting(replace(drawn, **{name: _checked(name, value) for name, value in options.items()}))
         what = "" if machine is None else f"machine={getattr(machine, '__name__', repr(machine))}, "
-        replay = f"Simulation({what}seed={seed}, ...).run()".replace("{", "{{").replace("}", "}}")
-        self.parts = Parts(machine=machine, command=command, check=check, replay=replay)
+        replay = f"Simulation({what}seed={seed}, ...).run()"
+        make = None if command is None else partial(_command, command)
+        self.parts = Parts(machine=machine, command=make, check=check, replay=replay)
 
     def run(self, *, keep: int | None = SHOWN, with_digest: bool = False) -> Report:
         """Run it. Raises `SimulationFailure`, which tells the story, for whatever breaks.
@@ -99,18 +113,17 @@ class Simulation:
         return shrink(failure.options, failure.number, self.parts, seconds=seconds)
 
 
-def _checked(options: Options, name: str, value: Any) -> Any:
+def _command(make: MakeCommand, chance: random.Random) -> bytes:
+    command = make(chance)
+    if not isinstance(command, bytes):
+        raise TypeError(f"command must return bytes, not {type(command).__name__}")
+    return command
+
+
+def _checked(name: str, value: Any) -> Any:
     """The value for an option that is not to be drawn."""
     known = [field.name for field in fields(Options)]
     if name in GIVEN_ELSEWHERE or name not in known:
         near = GIVEN_ELSEWHERE.get(name) or next(iter(get_close_matches(name, known, 1)), "a field of Options")
         raise TypeError(f"there is no option {name!r} to be given here; do you mean {near!r}?")
-    kind = type(getattr(options, name))
-    kinds = (int, float) if kind in (int, float) else (kind,)
-    if type(value) not in kinds:
-        raise TypeError(f"option {name} must be of type {kind.__name__}, not {value!r}")
-    if kinds == (int, float) and not 0 <= value <= (1 if name in PROBABILITIES else float("inf")):
-        raise ValueError(
-            f"option {name} must be {'from 0 to 1' if name in PROBABILITIES else '0 or more'}, not {value!r}"
-        )
-    return value
+    return checked(name, value)

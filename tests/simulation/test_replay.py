@@ -13,7 +13,7 @@ import pytest
 
 from rafty_core import election
 from rafty_core.log import Log
-from rafty_core.simulation import Faults, Simulation, SimulationFailure
+from rafty_core.simulation import Faults, Options, Simulation, SimulationFailure
 from rafty_core.simulation.command_line import PROGRAM, main
 from rafty_core.simulation.replay import load
 from rafty_core.simulation.run import run
@@ -103,7 +103,11 @@ def test_file_holds_all_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ("", "is no file of a simulation"),
         ("[]", "is no file of a simulation"),
-        ('{"rafty simulation": 1, "options": {"seed": 1}}', "was written by another version of rafty, or was damaged"),
+        ("[" * 100_000, "is no file of a simulation"),
+        (
+            '{"rafty simulation": 1, "options": {"seed": 1}}',
+            "was written by another version of rafty, or was damaged: what it says of 'replay' is missing",
+        ),
     ],
 )
 def test_file_that_is_none(content: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +115,49 @@ def test_file_that_is_none(content: str, text: str, tmp_path: Path, capsys: pyte
     path.write_text(content)
     assert main(arguments=["replay", str(path)]) == 2
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("size", "3", "option size must be of type int, not '3'"),
+        ("size", 2.5, "option size must be of type int, not 2.5"),
+        ("size", None, "option size must be of type int, not None"),
+        ("size", 8, "option size must be from 1 to 7, not 8"),
+        ("seed", "x", "option seed must be of type int, not 'x'"),
+        ("seed", None, "option seed must be of type int, not None"),
+        ("duration", "20", "option duration must be of type float, not '20'"),
+        ("duration", -1, "option duration must be 0 or more, not -1"),
+        ("duration", float("nan"), "option duration must be a finite number, not nan"),
+        ("lossy", "a", "option lossy must be of type float, not 'a'"),
+        ("lossy", 7, "option lossy must be from 0 to 1, not 7"),
+        ("proposal_interval", -0.1, "option proposal_interval must be 0 or more, not -0.1"),
+        ("long_chains", 1, "option long_chains must be of type bool, not 1"),
+        ("machine", "mine", "option machine must be one of 'from the snapshot', 'from nothing', 'durable', not 'mine'"),
+        ("kept", "abc", "option kept must be a set of names, not 'abc'"),
+        ("kept", [["a"]], "option kept must be a set of names, not [['a']]"),
+        ("kinds", None, "option kinds must be a set of names, not None"),
+        ("forward_timeout", 0, "forward_timeout must be above 0, not 0"),
+        ("more", 1, "of its options these are not known: more"),
+    ],
+)
+def test_file_with_a_wrong_value(name: str, value: object, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    SimulationFailure(Options.draw(7), "I1", "it broke").save(path)
+    assert load(path).options == Options.draw(7)
+    content = json.loads(path.read_text())
+    content["options"][name] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=re.escape(f"or was damaged: {text}")):
+        load(path)
+
+
+def test_file_without_an_option(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    SimulationFailure(Options.draw(7), "I1", "it broke").save(path)
+    path.write_text(path.read_text().replace('"salt"', '"sugar"'))
+    with pytest.raises(ValueError, match="of its options these are missing: salt"):
+        load(path)
 
 
 def test_command_line_runs_and_replays(

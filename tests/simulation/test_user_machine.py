@@ -212,17 +212,57 @@ def test_machine_that_can_write_its_state_down_and_not_take_it_over() -> None:
         Application(OneWay)
 
 
+def test_machine_that_cannot_be_made() -> None:
+    class Unmade(Counter):
+        def __init__(self) -> None:
+            raise RuntimeError("there is no disk")
+
+    for machine, number, text in (
+        (Unmade, "RuntimeError", "there is no disk; so no cluster can be made"),
+        (OneWay, "TypeError", "OneWay must have both snapshot and restore, or neither"),
+    ):
+        with pytest.raises(SimulationFailure) as caught:
+            Simulation(machine=machine, command=draw, seed=3).run()
+        assert caught.value.number == number
+        assert text in caught.value.text
+        last = str(caught.value).splitlines()[-1]
+        assert last == f"Replay: Simulation(machine={machine.__name__}, seed=3, ...).run()"
+        assert "in make" in caught.value.trace or "in __init__" in caught.value.trace
+
+
+def test_command_that_is_not_bytes() -> None:
+    with pytest.raises(SimulationFailure, match="TypeError: command must return bytes, not str"):
+        Simulation(machine=Counter, command=lambda chance: "1", seed=1, seconds=3).run()  # type: ignore[arg-type, return-value]
+
+
 def test_options_that_make_no_sense() -> None:
     for wrong, text in (
         ({"machine": Counter}, "machine and command belong together"),
         ({"check": bool}, "check looks at machines"),
         ({"nodes": 8}, "nodes must be a whole number from 1 to 7, not 8"),
-        ({"seconds": 0}, "seconds must be a number above 0, not 0"),
+        ({"seconds": 0}, "seconds must be a number above 0, and finite, not 0"),
         ({"losy": 0.1}, "there is no option 'losy' to be given here; do you mean 'lossy'?"),
         ({"size": 3}, "do you mean 'nodes'?"),
         ({"lossy": 2}, "option lossy must be from 0 to 1, not 2"),
         ({"trailing": "3"}, "option trailing must be of type int, not '3'"),
+        ({"trailing": 2.5}, "option trailing must be of type int, not 2.5"),
         ({"read_interval": -1}, "option read_interval must be 0 or more, not -1"),
+        ({"read_interval": float("inf")}, "option read_interval must be a finite number, not inf"),
+        ({"application": "zzz"}, "option application must be one of 'none', 'registers', 'sessions', not 'zzz'"),
+        ({"kept": "abc"}, "option kept must be a set of names, not 'abc'"),
+        ({"clock_drift": 1}, "option clock_drift must be from 0 to 0.9, not 1"),
+        ({"max_batch_bytes": 0}, "max_batch_bytes must be above 0, not 0"),
+        ({"seed": "x"}, "seed must be a whole number, not 'x'"),
+        ({"seed": 1.5}, "seed must be a whole number, not 1.5"),
+        ({"seed": None}, "seed must be a whole number, not None"),
+        ({"seconds": float("inf")}, "seconds must be a number above 0, and finite, not inf"),
+        ({"machine": Counter, "command": b"x"}, "command must be a function that draws a command from a random.Random"),
+        (
+            {"machine": Counter(), "command": draw},
+            "machine must be a function that makes a state machine, as its class",
+        ),
+        ({"machine": Counter, "command": draw, "check": 5}, "check must be a function that looks at a machine, not 5"),
+        ({"faults": "crashes"}, """faults must be Faults, as in Faults.only("crashes"), not 'crashes'"""),
     ):
         with pytest.raises((TypeError, ValueError)) as caught:
             Simulation(**wrong)
