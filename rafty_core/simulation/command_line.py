@@ -257,7 +257,8 @@ def _shrink(options: argparse.Namespace, source: _Source) -> int:
     try:
         shrunk.failure.save(path)
     finally:
-        _say("What was done to the cluster:", *tell_strikes(shrunk.failure.events), "")
+        done = tell_strikes(shrunk.failure.events)
+        _say(shrunk.failure.headline.splitlines()[0], "", "What was done to the cluster:", *done, "")
         _say(shrunk.failure.story(options.events), "", shrunk)
     _say(f"Written to {path}, after {time.perf_counter() - began:.1f} s.")
     return 0

@@ -79,6 +79,7 @@ def run_options(
     keep          how many of the last events a failure holds; None: all
     until_repair  end when the faults end, and expect no liveness
     """
+    __tracebackhide__ = True
     try:
         cluster = Cluster(options, parts, keep=keep, with_digest=with_digest)
     except Exception as error:

@@ -101,6 +101,7 @@ class Simulation:
         keep         how many of the last events a failure holds; None: all
         with_digest  let the report have a hash of all that happened, to compare two runs by
         """
+        __tracebackhide__ = True  # pytest shows the story, not the code of the simulation
         return run_options(self.options, self.parts, keep=keep, with_digest=with_digest)
 
     def replay(self, path: str | Path) -> Report:

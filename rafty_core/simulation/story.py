@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rafty_core.entries import Batch
-from rafty_core.events import Applied, Propose, Read
+from rafty_core.events import Applied, Campaign, ChangeMembership, Propose, Read, TransferLeadership
 from rafty_core.explain import explain
 from rafty_core.messages import MESSAGE_TYPES
 from rafty_core.output import Answer, Fetch, MembershipAnswer, ProposalAnswer, ReadAnswer, TransferAnswer, Write
 
 Happened = tuple[float, str, str, Any]
 """When, where, what, and a value: as `World.note` has it."""
+
+REQUESTS = (Campaign, ChangeMembership, Propose, Read, TransferLeadership)
+"""What an application asks for. Its commands stand in an envelope, as in `7/0:x`: request 7, its first command."""
 
 ROUTINE = frozenset(
     ("<-", "->", "<- (corrupted)", "writes", "has on disk", "is to restore", "is to apply", "is to fetch", "answers")
@@ -37,8 +40,12 @@ def tell_all(events: Iterable[Happened]) -> list[str]:
 
 
 def tell_strikes(events: Iterable[Happened]) -> list[str]:
-    """What was done to the cluster, and nothing of what followed from it."""
-    return [tell(event) for event in events if event[2] not in ROUTINE and event[2] != "notices"]
+    """What was done to the cluster and what it was asked for, and nothing of what followed from it."""
+    return [tell(event) for event in events if _is_from_outside(*event)]
+
+
+def _is_from_outside(at: float, node: str, what: str, value: Any) -> bool:
+    return isinstance(value, REQUESTS) if what == "<-" else what not in ROUTINE and what != "notices"
 
 
 def _hears(event: Any) -> str:
