@@ -96,7 +96,7 @@ class ReadContracts:
         self._stepped = before.now
         replies = self._take(before, state, events)
         if isinstance(state.role, Leader):
-            self._note_rounds(state, output)
+            self._note_rounds(state, state.role, output)
             self._check_times(state, state.role, events)
         for message in output.messages:
             if isinstance(message, ReadIndexResponse):
@@ -150,9 +150,12 @@ class ReadContracts:
                 self._acknowledged[event.sender] = max(event.match_index, self._acknowledged.get(event.sender, 0))
         return replies
 
-    def _note_rounds(self, state: State, output: Output) -> None:
+    def _note_rounds(self, state: State, leader: Leader, output: Output) -> None:
         for message in output.messages:
             if isinstance(message, Heartbeat) and message.round > self._round:
+                for round, _, reads in leader.reads_begun:
+                    if round == message.round and reads[0].expires <= state.now:
+                        self._fail("I24", f"begins round {round} for a read that nobody waits for any more (R178)")
                 self._round = message.round
                 committed = state.log.term(state.log.commit) == state.term
                 self._rounds.append((message.round, state.now, committed))
