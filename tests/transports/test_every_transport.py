@@ -194,7 +194,7 @@ async def test_what_is_not_installed_is_said_by_who_listens_and_by_who_dials(mon
                 monkeypatch.setitem(sys.modules, name, None)
             monkeypatch.delitem(sys.modules, f"rafty_transports.{module}", raising=False)
             monkeypatch.delattr(rafty_transports, module, raising=False)
-        with pytest.raises(TransportError, match=r"pip install rafty\[websocket\]"):
+        with pytest.raises(TransportError, match=r"pip install 'rafty\[websocket\]'"):
             async with WebSocketTransport(identity("n2"), {}, "127.0.0.1:0", admit=admit_all, limits=LIMITS):
                 pass
         async with TcpTransport(identity("n2"), {"n1": one.address}, "127.0.0.1:0", admit=admit_all) as two:
