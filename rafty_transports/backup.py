@@ -17,7 +17,7 @@ from rafty_transports.client import Client, HungUp, ReplyError, Unreachable
 from rafty_transports.commands import refused
 from rafty_transports.exits import DONE, CommandFailed, WrongInput
 from rafty_transports.storage import StoreError
-from rafty_transports.storage.datadir import put_in_place
+from rafty_transports.storage.datadir import put_in_place, sync_directory
 from rafty_transports.storage.rebirth import check_snapshot_file
 
 NEW = ".new"
@@ -31,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
     """Fetch a backup; return the exit code. Raises `CommandFailed`."""
     target = Path(options.file)
     if target.exists():
+        with suppress(OSError):
+            sync_directory(target.parent)  # it may be of a command that was killed before it was durable (R183)
         raise WrongInput(f"{target} is there already, and a backup overwrites nothing; give another name")
     temporary = target.with_name(target.name + NEW)
     try:

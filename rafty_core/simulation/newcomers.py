@@ -48,7 +48,8 @@ LARGE_BATCH = 1000
 
 LONG = 40.0
 TOO_SLOW = ((0.0, 2.0), (LONG, NORMAL))
-"""The fate of one whose disk takes longer for each write than an election timeout, for ten rounds or more."""
+"""The fate of one whose disk takes longer for each write than an election timeout, but where `sync_time` is 0: about a
+second, so that ten rounds are over by then, or nearly so."""
 
 
 class Newcomers:

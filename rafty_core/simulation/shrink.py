@@ -36,6 +36,7 @@ PLAIN: dict[str, Any] = {
     "read_interval": 0,
     "striking": 0,
     "application": "none",
+    "long_chains": False,
     "lossy": 0,
     "repeating": 0,
     "delaying": 0,

@@ -158,7 +158,7 @@ def recover(
 
     Entries that the survivor holds become part of the new cluster's history though they may not have been committed;
     what it does not hold is lost, committed or not. Returns whose the directory is now. Raises kinds of `StoreError`;
-    the old directory is then as it was.
+    the old directory is then as it was, or beside it under the name that ends with `KEPT`: the next call goes on then.
     """
     path = Path(path)
     built = path.with_name(path.name + RECOVERED) if into is None else Path(into)

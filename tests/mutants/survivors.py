@@ -27,7 +27,7 @@ PROOFS: Mapping[str, str] = {
 """By mutant: why nothing changes, whatever happens."""
 
 GAPS: Mapping[str, str] = {
-    "R183": "gap: a backup is never broken off in the simulation of the store.",
+    "R183a": "gap: a backup is never broken off in the simulation of the store.",
 }
 """By mutant: why the simulation does not see it. Of those in neither list the moment has not come in the seeds run."""
 

@@ -4,13 +4,16 @@ Found by reading what a recovery that was killed leaves behind (R181, R182): her
 and not durable there. No call had said that it is; but who reads that it is there already goes on.
 """
 
+import argparse
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+import rafty_transports.backup
 from rafty_core.output import Write
 from rafty_core.stable import Snapshot
+from rafty_transports.exits import WrongInput
 from rafty_transports.storage.rebirth import export_snapshot
 from tests.simulation.storage.scripted import VOTERS, ScriptedDisk
 
@@ -61,3 +64,12 @@ def test_r183_backup_that_is_there_stays_there(before_the_end: int) -> None:
     disk.cut_power()
     with disk.working():
         assert (disk.path.with_name("backups") / "backup").exists()
+
+
+def test_r183_command_that_says_so_has_made_it_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(rafty_transports.backup, "sync_directory", synced.append)
+    (tmp_path / "backup").write_bytes(b"of a command that was killed")
+    with pytest.raises(WrongInput, match="is there already, and a backup overwrites nothing"):
+        rafty_transports.backup.run(argparse.Namespace(file=str(tmp_path / "backup")))
+    assert synced == [tmp_path]
