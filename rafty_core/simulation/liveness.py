@@ -104,7 +104,7 @@ class Liveness:
         core = list(nodes)
         for node in nodes:
             ids = [other.id for other in core if other is not node]
-            if all(is_quorum(configuration, ids) for configuration in configurations):
+            if all(is_quorum(configuration, ids) for configuration in configurations) and self._somebody_can_win(ids):
                 core.remove(node)
         self.core = core
         for node in nodes:
@@ -114,6 +114,20 @@ class Liveness:
                     node.crash()
                 else:
                     self.nemesis.hand.isolate(node, deaf=fate != "mute", mute=fate != "deaf")
+
+    def _somebody_can_win(self, ids: list[str]) -> bool:
+        """Whether one of these is a voter by its own log, whose log is as up-to-date as those of a majority there.
+
+        A majority alone is not enough (seed 9270): the newest log may be that of a learner, which never stands for
+        election, and who holds a configuration that never was committed may need just that one's vote.
+        """
+        states = [state_of(self.cluster.nodes[name].raft) for name in ids]  # type: ignore[arg-type]
+        ends = {state.id: (state.log.last_term, state.log.last_index) for state in states}
+        return any(
+            state.may_campaign
+            and is_quorum(state.configuration, [name for name, end in ends.items() if end <= ends[state.id]])
+            for state in states
+        )
 
     def _leader(self) -> SimulatedNode | None:
         """The one of the core that leads, if all of the core that it calls members know it."""
