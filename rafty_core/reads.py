@@ -63,7 +63,8 @@ def on_read_index_response(state: State, message: ReadIndexResponse) -> None:
         return
     reads.asking = None
     if message.read_index == 0:
-        _refuse(state, asking.reads, NotLeader(f"{message.sender} does not lead, or has too many reads to confirm"))
+        text = f"{message.sender} does not lead, has too many reads to confirm, or could not confirm these in time"
+        _refuse(state, asking.reads, NotLeader(text))
         return
     for read in asking.reads:
         _wait_for(state, message.read_index, read.token)
@@ -116,7 +117,8 @@ def _ask(state: State, leader: str) -> None:
 
 
 def _prepare(state: State, leader: Leader) -> None:
-    """What can be done before a round begins: wait for the first commit of the term (F90), or answer by the lease."""
+    """What can be done before a round begins: wait for the first commit of the term (F90), answer by the lease, or
+    refuse who has waited too long."""
     begun = leader.reads_begun
     while begun and state.now >= begun[0][2][-1].expires:  # acknowledged, but no round is answered (R106)
         _refuse_waiting(state, begun.popleft()[2], "no majority answered a round of heartbeats in time")
@@ -125,7 +127,7 @@ def _prepare(state: State, leader: Leader) -> None:
     if waiting and (not in_term or state.now >= waiting[0].expires):  # no round begins for who is late (R178)
         late = [read for read in waiting if state.now >= read.expires]
         leader.reads_waiting = [read for read in waiting if state.now < read.expires]
-        wanted = "round of heartbeats could be answered" if in_term else "entry of this term could be committed"
+        wanted = "round of heartbeats could begin for it" if in_term else "entry of this term could be committed"
         _refuse_waiting(state, late, f"no {wanted} in time")
     if not leader.reads_waiting or not in_term:
         return

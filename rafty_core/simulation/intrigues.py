@@ -187,13 +187,19 @@ class Intrigues:
             if leads_again:
                 self._later(elected + 1.8, partial(self._hand_over_to, leader))
                 for number in range(5):
-                    self._later(elected + 2.1 + 0.1 * number, lambda: self._propose(self.cluster.nodes[replaced.id]))
+                    self._later(elected + 2.1 + 0.1 * number, partial(self._ask_who_remembers, replaced.id, leader))
 
         self._later(0.1, begin)
 
     def _hand_over_to(self, node: SimulatedNode) -> None:
         for leader in self._new_leaders(node):
             self.cluster.calls.transfer(leader, node.id, 0.5)
+
+    def _ask_who_remembers(self, name: str, leader: SimulatedNode) -> None:
+        node = self.cluster.nodes[name]
+        if leader in self.cluster.leaders and node.incarnation:
+            self.world.note(name, "asks a leader that remembers its predecessor")
+        self._propose(node)
 
     def remove_and_return(self, leader: SimulatedNode) -> None:
         """A member is removed, and is back at once as another node of its name (R15)."""
@@ -271,6 +277,8 @@ class Intrigues:
         if state.configuration.goal is None or state.writes.index < state.log.configurations.index:
             self._later(0.002, lambda: self._restart_with(name, attempts - 1, in_haste=in_haste))
             return
+        if in_haste:
+            self.world.note(name, "is to lead, and is no voter")
         silence, dark = self.cluster.options.silence, 0.05 if in_haste else 0.001
         for other in self.cluster.live:
             other.crash()

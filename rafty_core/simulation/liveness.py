@@ -179,8 +179,8 @@ class Liveness:
             self._expect_decision(partial(Newcomers.ask, leader=leader))
 
     def _expect_too_slow(self) -> None:
-        leader = self._leader()
-        if self.cluster.options.churn_interval and leader is not None:
+        leader, options = self._leader(), self.cluster.options
+        if options.churn_interval and not options.kinds and leader is not None:
             self._expect_decision(partial(Newcomers.ask_too_slow, leader=leader))
 
     def _expect_decision(self, ask: Callable[[Newcomers], None]) -> None:

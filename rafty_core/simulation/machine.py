@@ -148,11 +148,14 @@ class Snapshots:
         else:
             self._attempt(fetch, self.node.boot, self.node.world.time + LAST_ATTEMPT)
 
-    def let_go(self) -> None:
-        """What hangs comes to its end now."""
+    def let_go(self, *, failing: bool = False) -> None:
+        """What hangs comes to its end now, by failing if so asked."""
         self.held, hanging, self._hanging = False, self._hanging, []
         for fetch, boot in hanging:
-            self._try(fetch, boot, self.node.world.time + LAST_ATTEMPT)
+            if not failing:
+                self._try(fetch, boot, self.node.world.time + LAST_ATTEMPT)
+            elif boot == self.node.boot and self.node.raft is not None:
+                self.node.receive(SnapshotFailed(fetch.snapshot.index, fetch.snapshot.term))
 
     def _attempt(self, fetch: Fetch, boot: int, until: float) -> None:
         node, world = self.node, self.node.world

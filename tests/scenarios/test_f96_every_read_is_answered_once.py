@@ -71,7 +71,10 @@ def test_who_does_not_lead_says_so() -> None:
     (request,) = story.drop(ReadIndexRequest)
     assert isinstance(request, ReadIndexRequest)
     story.step("B", ReadIndexResponse("A", "B", 1, 1, request.sequence, 0))
-    assert str(story["B"].answer("read").error) == "A does not lead, or has too many reads to confirm"
+    assert (
+        str(story["B"].answer("read").error)
+        == "A does not lead, has too many reads to confirm, or could not confirm these in time"
+    )
     assert story.step("B", ReadIndexResponse("A", "B", 1, 1, request.sequence, 5)).answers == []
 
 
