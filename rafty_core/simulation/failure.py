@@ -68,7 +68,8 @@ class SimulationFailure(Exception):
         return f"seed {self.options.seed} after {self.time:.4f} s: {self.number}: {self.text}"
 
     def save(self, path: Path) -> None:
-        """Write a file that replays this failure. `path`: the file to be written, or replaced."""
+        """Write a file that replays this failure. `path`: the file to be written, or replaced: at any time there is all
+        of the old one or all of the new one. Raises `OSError`."""
         content = {
             "rafty simulation": VERSION,
             "replay": self.replay,
@@ -76,7 +77,13 @@ class SimulationFailure(Exception):
             "text": self.text,
             "options": written(self.options),
         }
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        half = path.with_name(f"{path.name}.half")
+        try:
+            half.write_text(json.dumps(content, indent=2) + "\n")
+            half.replace(path)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
 
 
 def number_of(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 from rafty_core.simulation.churn import NAMES
 from rafty_core.simulation.failure import VERSION
+from rafty_core.simulation.faults import AT_POINTS, STRIKES
 from rafty_core.simulation.options import Options
 
 TYPES = get_type_hints(Options)
@@ -78,6 +79,8 @@ def checked(name: str, value: Any) -> Any:
         is_set = isinstance(value, frozenset) and all(isinstance(item, str) for item in value)
         if not is_set and (value is not None or name != "kept"):
             raise TypeError(f"option {name} must be a set of names, not {value!r:.100}")
+        for strange in sorted(set(value or ()).difference(STRIKES, AT_POINTS) if name == "kinds" else ()):
+            raise ValueError(f"option kinds has {strange!r:.100}, which names no strike")
     elif type(value) not in ((int, float) if kind is float else (kind,)):
         raise TypeError(f"option {name} must be of type {kind.__name__}, not {value!r:.100}")
     elif name in CHOICES and value not in CHOICES[name]:

@@ -107,7 +107,8 @@ class Simulation:
     def replay(self, path: str | Path) -> Report:
         """Run what this file says, which `SimulationFailure.save` wrote, with this machine. Raises `SimulationFailure`
         if it still fails, and `ValueError` if there is no such thing in the file."""
-        return run_options(load(Path(path)).options, self.parts)
+        parts = replace(self.parts, replay=f"{self.parts.replay.removesuffix('.run()')}.replay({str(path)!r})")
+        return run_options(load(Path(path)).options, parts)
 
     def shrink(self, failure: SimulationFailure, *, seconds: float = 60.0) -> Shrunk:
         """Find a short story in which the same breaks, within so many real seconds."""

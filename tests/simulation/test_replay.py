@@ -3,6 +3,7 @@
 Law: *the file is all that is needed.*
 """
 
+import errno
 import json
 import pickle
 import re
@@ -137,6 +138,7 @@ def test_file_that_is_none(content: str, text: str, tmp_path: Path, capsys: pyte
         ("kept", "abc", "option kept must be a set of names, not 'abc'"),
         ("kept", [["a"]], "option kept must be a set of names, not [['a']]"),
         ("kinds", None, "option kinds must be a set of names, not None"),
+        ("kinds", ["crash", "earthquake"], "option kinds has 'earthquake', which names no strike"),
         ("forward_timeout", 0, "forward_timeout must be above 0, not 0"),
         ("more", 1, "of its options these are not known: more"),
     ],
@@ -150,6 +152,23 @@ def test_file_with_a_wrong_value(name: str, value: object, text: str, tmp_path: 
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=re.escape(f"or was damaged: {text}")):
         load(path)
+
+
+def test_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "one.json"
+    SimulationFailure(Options.draw(7), "I1", "it broke").save(path)
+
+    def full(self: Path, text: str) -> int:
+        with self.open("w") as file:
+            file.write(text[:10])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            SimulationFailure(Options.draw(8), "I1", "it broke").save(path)
+    assert load(path).options == Options.draw(7)
+    assert [file.name for file in tmp_path.iterdir()] == ["one.json"]
 
 
 def test_file_without_an_option(tmp_path: Path) -> None:
@@ -219,8 +238,9 @@ def test_simulation_of_a_user_is_replayed(tmp_path: Path, capsys: pytest.Capture
     assert f"Replay: Simulation(machine=Losing, seed={caught.value.options.seed}, ...).run()" in str(caught.value)
     path = tmp_path / "losing.json"
     caught.value.save(path)
-    with pytest.raises(SimulationFailure, match=re.escape(caught.value.text)):
+    with pytest.raises(SimulationFailure, match=re.escape(caught.value.text)) as again:
         losing(99).replay(path)
+    assert again.value.replay == f"Simulation(machine=Losing, seed=99, ...).replay({str(path)!r})"
     assert main(arguments=["replay", str(path)]) == 2
     assert "say --simulation MODULE:FUNCTION" in capsys.readouterr().err
     assert main(arguments=["replay", str(path), "--simulation", LOSING]) == 1

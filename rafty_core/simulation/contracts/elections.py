@@ -311,7 +311,8 @@ class ElectionContracts:
             return
         if not self._may_stand(state):
             idle = isinstance(role, Follower) and role.deadline == float("inf")
-            _demand("I14", idle, self.id, f"is to stand for election, and votes in none of its lives (R52): {role}")
+            text = f"is to stand for election as a {type(role).__name__}, and votes in none of its lives (R52)"
+            _demand("I14", idle, self.id, text)
             return
         longest = 2 * self._longest_silence + SLACK
         if role.deadline - before.now > longest:
