@@ -9,6 +9,10 @@ once they are close, leaves the joint configuration (fault F60), or gives up a l
 
 A leader that is no voter afterwards goes on until its removal is committed, without counting itself (fault F64). A
 member that was dropped is told: it gets the log up to its removal, and its commit, before it is forgotten (fault F66).
+
+Not promised: that a majority can elect a leader while a change is under way and others are down. The newest log may be
+that of a learner, which does not stand for election, and which refuses who needs its vote by a joint configuration that
+it does not know. When one more voter is back, all goes on.
 """
 
 from rafty_core import changes

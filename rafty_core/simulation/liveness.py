@@ -118,8 +118,9 @@ class Liveness:
     def _somebody_can_win(self, ids: list[str]) -> bool:
         """Whether one of these is a voter by its own log, whose log is as up-to-date as those of a majority there.
 
-        A majority alone is not enough (seed 9270): the newest log may be that of a learner, which never stands for
-        election, and who holds a configuration that never was committed may need just that one's vote.
+        A majority alone is not enough (seed 9270, a limit of joint consensus): the newest log may be that of a learner,
+        which never stands for election, and who holds a configuration that never was committed may need just that
+        one's vote. `test_election.py` has it as a short story.
         """
         states = [state_of(self.cluster.nodes[name].raft) for name in ids]  # type: ignore[arg-type]
         ends = {state.id: (state.log.last_term, state.log.last_index) for state in states}

@@ -1,6 +1,7 @@
 """What ends an election, besides winning it."""
 
 from rafty_core import (
+    AppendEntries,
     Campaign,
     Heartbeat,
     LeaderChanged,
@@ -64,3 +65,42 @@ def test_vote_that_is_not_durable_yet_survives_the_new_leaders_first_word() -> N
     story.step("A", RequestVote("B", "A", 5, 0, 0), Heartbeat("B", "A", 5, 0, 1))
     story.persist("A")
     assert story.sent(RequestVoteResponse) == [RequestVoteResponse("A", "B", 5, True)]
+
+
+def stranded(*, learner_is_newest: bool) -> Story:
+    """B is to be replaced by the learner D. It has written the joint configuration, and nobody else has it; A, which
+    led afterwards, is down. C's log ends before that, and that of D, `learner_is_newest`, with an entry of A."""
+    story = Story("ABC", learners="D")
+    story.elect("B", "ABCD")
+    story.beat("B", "ABCD", 2)
+    story.change("B", ("remove", "B"), ("add_voter", "D"))
+    story.until(lambda: story["B"].status.configuration.is_joint, "ABCD")
+    story.persist("B")
+    story.crash("B")
+    story.elect("A", "AC", settle=False)
+    story.persist("A")
+    if learner_is_newest:
+        story.deliver(AppendEntries, to="D")
+        story.persist("D")
+    story.crash("A")
+    return story
+
+
+def test_learner_with_the_newest_log_may_leave_two_voters_of_three_without_a_leader() -> None:
+    """A limit of joint consensus, not a fault (seed 9270 of the simulation): B needs D's vote or A's, and its log is
+    not as new as D's; C's is not as new as B's; and D is no voter by its own, so it does not stand for election."""
+    story = stranded(learner_is_newest=True)
+    for name in "BCD" * 3:
+        story.now += 2.0
+        story.step(name, Campaign())
+        story.settle("BCD")
+        assert [other for other in "BCD" if story[other].status.role == "leader"] == []
+    story.elect("A", "ABCD")
+    story.beat("A", "ABCD", 5)
+    assert story["A"].status.configuration.voter_ids == ("A", "C", "D")
+    assert story["A"].status.configuration.at_rest
+
+
+def test_learner_with_an_older_log_elects_by_a_configuration_that_it_does_not_know() -> None:
+    story = stranded(learner_is_newest=False)
+    story.elect("B", "BCD")
