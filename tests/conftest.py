@@ -1,8 +1,9 @@
 """Shared by all tests: every test that touches IO runs on asyncio and on trio."""
 
+import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -10,6 +11,17 @@ import pytest
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """`-n auto`: five workers for two cores, since the long tests wait most of the time for real nodes."""
     return 5 * (os.cpu_count() or 1) // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of collected tests stay until the end: looking for garbage among them, again and again, finds none."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
