@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,19 +25,25 @@ QUIET_PORTS = (10_000, 32_000)
 """Ports that the operating system gives to nobody who does not ask: a node that was killed finds its own free again."""
 
 
+_given: deque[int] = deque(maxlen=100)
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens now, each once. Not promised: that nobody takes one before you do."""
+    """Ports on which nobody listens now, and that were not given lately. Not promised: that nobody else takes one."""
     ports: list[int] = []
     probes: list[socket.socket] = []
     try:
         while len(ports) < count:
             probe = socket.socket()
             probes.append(probe)
+            port = random.randrange(*QUIET_PORTS)
             try:
-                probe.bind((LOOPBACK, random.randrange(*QUIET_PORTS)))
+                probe.bind((LOOPBACK, port))
             except OSError:
                 continue
-            ports.append(probe.getsockname()[1])
+            if port not in _given:  # by a node that does not run yet, or was killed
+                ports.append(port)
+                _given.append(port)
     finally:
         for probe in probes:
             probe.close()

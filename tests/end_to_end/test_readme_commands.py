@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from rafty_transports.demo_cluster import free_ports
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SECTIONS = (
@@ -32,10 +33,9 @@ def block_of(section: str) -> str:
 
 def on_free_ports(script: str) -> str:
     """The same commands, with other ports; and without what needs a shell's environment or a client of Redis."""
-    ports = sorted(set(re.findall(r"127\.0\.0\.1:(\d+)|-p (\d+)", script)))
-    for one, other in ports:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            script = re.sub(rf"\b{one or other}\b", str(free.getsockname()[1]), script)
+    ports = sorted({one or other for one, other in re.findall(r"127\.0\.0\.1:(\d+)|-p (\d+)", script)})
+    free = dict(zip(ports, map(str, free_ports(len(ports))), strict=True))
+    script = re.sub(rf"\b({'|'.join(ports)})\b", lambda found: free[found[0]], script)
     lines = [line for line in script.splitlines() if not line.startswith((". .venv", "redis-cli"))]
     return "\n".join(lines) + "\n"
 
