@@ -33,7 +33,7 @@ def demo(*arguments: str) -> list[str]:
 def test_demo_proves_that_nothing_was_lost(backend: str) -> None:
     """All of the story is told, the exit code is 0, and nothing stays behind."""
     before = set(Path(tempfile.gettempdir()).glob("rafty-demo-*"))
-    command = demo("--seconds", "3", "--backend", backend)
+    command = demo("--seconds", "2", "--backend", backend)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

@@ -65,7 +65,9 @@ def test_encrypted_cluster_of_tcp_and_websocket_serves_clients_by_tls(tmp_path: 
             assert b"PONG" not in plain.recv(4096)
 
 
-@pytest.mark.parametrize("backends", [("asyncio", "trio"), ("trio", "asyncio")])
+@pytest.mark.parametrize(
+    "backends", [("asyncio", "trio"), pytest.param(("trio", "asyncio"), marks=pytest.mark.slow)], ids="-".join
+)
 def test_plain_cluster_becomes_an_encrypted_one_while_all_its_nodes_are_stopped(
     tmp_path: Path, backends: tuple[str, ...]
 ) -> None:

