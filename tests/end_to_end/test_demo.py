@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -30,11 +29,10 @@ def demo(*arguments: str) -> list[str]:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.slow)])
-def test_demo_proves_that_nothing_was_lost(backend: str) -> None:
+def test_demo_proves_that_nothing_was_lost(tmp_path: Path, backend: str) -> None:
     """All of the story is told, the exit code is 0, and nothing stays behind."""
-    before = set(Path(tempfile.gettempdir()).glob("rafty-demo-*"))
-    command = demo("--seconds", "2", "--backend", backend)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    command, environment = demo("--seconds", "3", "--backend", backend), {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     story = (
@@ -53,7 +51,8 @@ def test_demo_proves_that_nothing_was_lost(backend: str) -> None:
     assert re.match(r"1\. Nothing lost: all [1-9][\d,]* acknowledged writes were read back", proof[0])
     assert re.match(r"2\. All equal: each of 3 nodes holds exactly the [\d,]+ keys", proof[1])
     assert re.match(r"3\. n\d was killed with SIGKILL while it led; n\d led \d+\.\d\d s later", proof[2])
-    assert set(Path(tempfile.gettempdir()).glob("rafty-demo-*")) <= before
+    assert re.search(rf"starting 3 nodes in {re.escape(str(tmp_path))}/rafty-demo-", done.stdout)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the node is found in /proc, which only Linux has")
