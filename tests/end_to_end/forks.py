@@ -4,8 +4,9 @@ Law: *a fork is a process as any other, but for what it finds imported.*
 
 It has a process id, signals, exit code, environment and standard streams of its own, and nothing of the tests' memory:
 it comes from a server that imports, and then forks for whoever asks. Half of what hundreds of commands and nodes cost
-is imports; this is paid once. What a new interpreter does by itself (a hash seed of its own, PYTHON* variables, signals
-while it imports) is for tests that start one with `subprocess`: of the demo, of signals, of the commands of the README.
+is imports; this is paid once. What an interpreter does by itself (a hash seed of its own, PYTHON* variables, signals
+while it imports, taking apart at the end what was imported) is for tests that start one with `subprocess`: of the demo,
+of signals, of the commands of the README.
 """
 
 import array
@@ -250,7 +251,21 @@ def main() -> None:
     gc.freeze()
     module, arguments = serve()
     sys.argv[1:] = arguments
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            leave(end.code)
+        raise
+
+
+def leave(code: int) -> NoReturn:
+    """End as the interpreter does, but do not take apart what was imported: that costs more than most commands."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

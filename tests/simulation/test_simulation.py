@@ -32,7 +32,7 @@ WITH_CALLERS = "print(run(8, with_digest=True))  # callers that do not know what
 SHRUNKEN = 'print(run(54, with_digest=True, kept=frozenset({"propose 3", "break_something 1"}), salt=3))'
 WITH_MACHINE = """
 faults = Faults.only("crashes", "partitions", "members")
-print(Simulation(machine=Counter, command=draw, seed=5, seconds=10, faults=faults).run(with_digest=True))
+print(Simulation(machine=Counter, command=draw, seed=5, seconds=5, faults=faults).run(with_digest=True))
 """
 
 
