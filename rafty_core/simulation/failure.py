@@ -5,6 +5,7 @@ Law: *a failure is a gift: it says what broke, what happened just before, and ho
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,10 @@ class SimulationFailure(Exception):
         try:
             half.write_text(json.dumps(content, indent=2) + "\n")
             half.replace(path)
-        except BaseException:
-            half.unlink(missing_ok=True)
-            raise
+        except OSError as error:
+            with suppress(OSError):
+                half.unlink()
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def number_of(error: Exception) -> str:
