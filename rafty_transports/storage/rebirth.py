@@ -157,8 +157,12 @@ def recover(
              same name with `KEPT` behind it; where that cannot be, for it is a mount point, say, give another path
 
     Entries that the survivor holds become part of the new cluster's history though they may not have been committed;
-    what it does not hold is lost, committed or not. Returns whose the directory is now. Raises kinds of `StoreError`;
-    the old directory is then as it was, or beside it under the name that ends with `KEPT`: the next call goes on then.
+    what it does not hold is lost, committed or not. What lies under the name with `RECOVERED` behind it is removed
+    if no node has used it, once all is verified that takes its place.
+
+    Returns whose the directory is now. Raises `ValueError` for a name or members that cannot be, and kinds of
+    `StoreError`; the old directory is then as it was, or beside it under the name that ends with `KEPT`: the next call
+    goes on then.
     """
     path = Path(path)
     built = path.with_name(path.name + RECOVERED) if into is None else Path(into)
@@ -168,11 +172,15 @@ def recover(
             return _take_place(built, path)
         if into is None and kept.exists():
             raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
-        if into is None and built.exists():
-            _remove_unused(built)
         directory = DataDirectory(path)
         with _locked(directory):
-            identity = _build_from(directory, built, cluster, members)
+            old = examine(directory, None)
+            birth = _reborn(old, cluster, members)
+            batches = list(_without_configurations(old))
+            with _image_of(directory, old.snapshot) as image:
+                if into is None and built.exists():
+                    _remove_unused(built)  # not before all is verified that takes its place (R184)
+                identity = _create(built, birth, old.snapshot, image, batches, old.state.term)
             if into is not None:
                 return identity
             path.rename(kept)
@@ -197,20 +205,23 @@ def _remove_unused(built: Path) -> None:
     shutil.rmtree(built)
 
 
-def _build_from(directory: DataDirectory, built: Path, cluster: str | None, members: Configuration | None) -> Identity:
-    old = examine(directory, None)
+def _reborn(old: Contents, cluster: str | None, members: Configuration | None) -> Birth:
     node_id = old.birth.node_id
     if members is None:
         _, configuration = _configuration(old)
         itself = configuration.member(node_id) or Member(node_id)
         members = Configuration(voters=(itself,), lease=configuration.lease)
-    birth = reborn(node_id, cluster or old.birth.cluster, members)
-    snapshot = replace(old.snapshot, configuration=birth.initial)
-    batches = list(_without_configurations(old))
+    return reborn(node_id, cluster or old.birth.cluster, members)
+
+
+@contextmanager
+def _image_of(directory: DataDirectory, snapshot: Snapshot) -> Iterator[BinaryIO | None]:
+    """The verified image of the snapshot that a log starts behind; None if it starts at the beginning."""
     if snapshot.index == 0:
-        return _create(built, birth, snapshot, None, batches, old.state.term)
-    with open_snapshot_file(directory.snapshots / name_of(old.snapshot)) as (_, image):
-        return _create(built, birth, snapshot, image, batches, old.state.term)
+        yield None
+        return
+    with open_snapshot_file(directory.snapshots / name_of(snapshot)) as (_, image):
+        yield image
 
 
 def _create(
