@@ -62,6 +62,9 @@ def inspect(path: str | Path) -> Report:
     """Look at a data directory that no process uses, and change nothing in it.
 
     Damage is in the report. Raises `DataDirectoryInUse`, `DataDirectoryUnusable` and `UnknownFormat`.
+
+    Not promised: that what is seen is durable, for who wrote it may have been killed before that. Opening the store
+    makes it durable.
     """
     directory = DataDirectory(Path(path))
     try:
@@ -136,7 +139,8 @@ def create_from_snapshot(
     image     the state machine's image: the body of the old snapshot, say
     term      the term that the node is in; at least the snapshot's
 
-    Returns whose it is now. Raises `ValueError`, and `DataDirectoryUnusable` if something is there.
+    Returns whose it is now. Raises `ValueError`, and `DataDirectoryUnusable` if something is there; if that is a store,
+    it is durable.
     """
     birth = reborn(node_id, cluster, snapshot.configuration)
     return _create(Path(path), birth, snapshot, image, (), max(term, snapshot.term))
@@ -171,6 +175,7 @@ def recover(
         if into is None and _half_recovered(path):
             return _take_place(built, path)
         if into is None and kept.exists():
+            sync_directory(path.parent)  # or it is moved, and the new one has not its place for good (R185)
             raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
         directory = DataDirectory(path)
         with _locked(directory):
@@ -231,6 +236,8 @@ def _create(
     snapshot = replace(snapshot, configuration=birth.initial)
     with disk_errors(f"{path} cannot be created", DataDirectoryUnusable):
         if directory.exists():
+            directory.make()
+            sync_directory(path)  # it may be of a call that was killed before it was durable (R186)
             raise DataDirectoryUnusable(f"{path} holds a store already; give an empty directory")
         directory.make()
         directory.lock()

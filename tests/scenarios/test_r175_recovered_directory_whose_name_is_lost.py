@@ -1,7 +1,7 @@
 """R175: a recovery ends right after its last rename, a node uses the directory, and loses its name with the power.
 
 Found by asking of each operation of a recovery what comes after it, on a simulated disk. The rename was seen and not
-durable; the next attempt said that all is done, and the node that was started wrote votes and entries into a directory
+durable; whoever looked found that all is done, and the node that was started wrote votes and entries into a directory
 that had its other name again after the power failure. It was started anew, and there was nothing in its place. So
 whoever opens a data directory makes its name durable first, as who creates one does (R130).
 """
@@ -10,7 +10,6 @@ import pytest
 
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.output import Write
-from rafty_transports.storage import StoreError
 from tests.simulation.storage.scripted import ScriptedDisk
 
 
@@ -42,10 +41,8 @@ def test_r175_what_a_node_promised_is_found_under_its_name(before_the_end: int) 
         disk.recover()
     disk.kill()
     with disk.working():
-        try:
+        if not disk.path.exists():
             disk.recover()
-        except StoreError as error:
-            assert "is there from an earlier recovery" in str(error)  # noqa: PT017
     disk.kill()
     with disk.working():
         disk.open(None).write([Write(1, 2, "n1", [Batch(2, 2, [COMMAND + b"y"])])])
