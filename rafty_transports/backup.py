@@ -1,6 +1,6 @@
 """`rafty backup`: a snapshot of a running cluster, fetched into a file.
 
-Law: *the file is there whole, verified and durable, or not at all; and nothing is overwritten.*
+Law: *what bears the name of the file is whole and verified, and durable once this says so; nothing is overwritten.*
 
 The node takes a snapshot of what is acknowledged now, and hands it out in pieces. What arrives is what lies on its
 disk: it proves itself (see `storage.snapshot_format`), and `rafty restore` begins a new cluster with it.
@@ -30,9 +30,14 @@ TAKING_SECONDS = 600.0
 def run(options: argparse.Namespace) -> int:
     """Fetch a backup; return the exit code. Raises `CommandFailed`."""
     target = Path(options.file)
+    try:
+        sync_directory(target.parent)  # what is there may be of a command that was killed before it was durable (R183)
+    except OSError as error:
+        raise WrongInput(
+            f"{target} cannot be written durably: {target.parent} cannot be read and synced "
+            f"({error.strerror or error}); see to it, or give another directory"
+        ) from None
     if target.exists():
-        with suppress(OSError):
-            sync_directory(target.parent)  # it may be of a command that was killed before it was durable (R183)
         raise WrongInput(f"{target} is there already, and a backup overwrites nothing; give another name")
     temporary = target.with_name(target.name + NEW)
     try:

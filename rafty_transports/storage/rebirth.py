@@ -108,13 +108,18 @@ def open_snapshot_file(path: str | Path) -> Iterator[tuple[SnapshotFile, BinaryI
 
 
 def export_snapshot(snapshots: SnapshotStore, index: int, term: int, target: str | Path) -> SnapshotInfo:
-    """Copy a stored snapshot into the file `target`, which is there whole, verified and durable, or not at all.
+    """Copy a stored snapshot into the file `target`; when this returns it is there for good.
 
-    Raises `FileExistsError` if something is there, `LookupError` if the snapshot is not stored, `DamagedSnapshot`.
+    Whatever ends this, what has the name `target` is whole and verified. After an `OSError` it may be there and not be
+    durable: call again. A kill leaves at most a file with ".new" behind its name, which the next call writes anew.
+
+    Raises `FileExistsError` if something is there, whatever it is; its name is durable then. Raises `PermissionError`,
+    before anything is written, if the directory of `target` must not be read: a name in it could not be made durable.
+    Raises `LookupError` if the snapshot is not stored, `DamagedSnapshot`, and other kinds of `OSError`.
     """
     target = Path(target)
+    sync_directory(target.parent)  # what is there may be of a call that was killed before it was durable (R183)
     if target.exists():
-        sync_directory(target.parent)  # it may be of a call that was killed before it was durable (R183)
         raise FileExistsError(f"{target} is there already; give another name")
     temporary = target.with_name(target.name + ".new")
     try:
