@@ -1,12 +1,16 @@
 """What a person makes of data directories while no node runs: a new cluster of a survivor, a backup, a restored node.
 
 Law: *what goes on is a new cluster with an id that never was; whatever breaks off, the next attempt finishes, and
-nothing that was promised is gone meanwhile* (faults F145, R125, R127, R175, R181, R182).
+nothing that was promised is gone meanwhile* (faults F145, R125, R127, R175, R181 to R186).
 
 What a person does may end by a kill as well as by a loss of power, and often right after a rename: the name is seen
 then, and not durable, and whoever comes next must not build on it. Two of a hundred operations are too few to wait for.
+
+A person is told that something is done, be it that it is there already, and lets go of what it was made from; or sees
+what is there and lets a node use it.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +25,7 @@ from rafty_transports.storage import StoreError, rebirth
 from tests.simulation.storage.checked import CheckedStore
 from tests.simulation.storage.faults import DiskFaults, PowerCut
 from tests.simulation.storage.model import Model
-from tests.simulation.storage.system import DiskPath
+from tests.simulation.storage.system import DiskPath, SimulatedShutil
 
 LONGEST = 150
 """Operations of the disk within which what a person does may break off; a recovery takes about a hundred."""
@@ -63,8 +67,10 @@ class Offline:
         if target.exists():
             return
         before = self._picture(self._old)
-        self._until(lambda: self._to_recover(target), lambda: self._made(target))
+        told = self._until_told(lambda: self._to_recover(target), "holds a store already", lambda: self._made(target))
         self._same(self._old, before)
+        if told:
+            self._checked.end_life()
         if self._draw.random() < 0.7:
             self._use(target, self._reborn(target))
         else:
@@ -79,9 +85,30 @@ class Offline:
             self._same(built, before)
             self._move(built, self._old.with_name("moved"))
         before = self._picture(self._old)
-        self._until(lambda: self._to_recover(None), lambda: kept.exists() and self._made(self._old))
+        if built.exists() and self._draw.random() < 0.5:
+            self._recover_in_vain(built)
+
+        def recover() -> None:
+            if kept.exists() and self._old.exists() and self._draw.random() < 0.3:
+                rebirth.recover(cast(Path, kept), into=cast(Path, self._old))
+            else:
+                self._to_recover(None)
+
+        refusals = "is there from an earlier recovery|holds a store already"
+        told = self._until_told(recover, refusals, lambda: kept.exists() and self._made(self._old))
         self._same(kept, before)
+        if told and self._draw.random() < 0.5:
+            SimulatedShutil.rmtree(kept)  # it is on another disk now
+        if told:
+            self._checked.end_life()
         self._use(self._old, self._reborn(self._old))
+
+    def _recover_in_vain(self, built: DiskPath) -> None:
+        """A recovery that is refused leaves what an earlier one has built."""
+        before = self._picture(built)
+        nobody = Configuration.of("nobody")
+        self._refused(lambda: rebirth.recover(cast(Path, self._old), members=nobody))
+        self._same(built, before)
 
     def _move(self, path: DiskPath, target: DiskPath) -> None:
         """Move this directory, and wait until that is durable."""
@@ -113,7 +140,10 @@ class Offline:
         checked, snapshot = self._checked, self._checked.model.snapshot
         if not snapshot.index:
             return
-        backup, restored = self._old.with_name("backup"), self._old.with_name("restored")
+        place, restored = self._old.with_name("backups"), self._old.with_name("restored")
+        backup = place / "backup"  # in a directory of its own: that of the store is synced at each opening
+        place.mkdir()
+        place.disk.sync(place.disk.directory(place.parent))
 
         def begin() -> None:
             if checked.store is None:
@@ -132,14 +162,40 @@ class Offline:
                     cast(Path, restored), node_id="n1", cluster="rafty", snapshot=members, image=body
                 )
 
-        self._until(export, backup.exists, begin)
+        self._until_told(export, "is there already", lambda: False, begin)
         if checked.store is not None:
             checked.end()
-        self._until(restore, lambda: self._made(restored))
+        if self._until_told(restore, "holds a store already", lambda: self._made(restored)):
+            checked.end_life()
         configuration = _alone(self._newborn(restored))
         self._use(restored, Model(replace(snapshot, configuration=configuration), snapshot.term, None, snapshot.index))
 
     # --------------------------------------------------------------------- steps
+
+    def _until_told(
+        self,
+        act: Callable[[], object],
+        refusals: str,
+        seen: Callable[[], bool],
+        begin: Callable[[], object] = lambda: None,
+    ) -> bool:
+        """Do this until it is done, or is refused for it was done before, or a person sees that it is; if he looks.
+
+        Returns whether it was told.
+        """
+        told = []
+        looks = self._draw.random() < 0.5
+
+        def attempt() -> None:
+            try:
+                act()
+            except (StoreError, FileExistsError) as error:
+                if not re.search(refusals, str(error)):
+                    raise
+            told.append(True)
+
+        self._until(attempt, lambda: bool(told) or (looks and seen()), begin)
+        return bool(told)
 
     def _until(
         self, act: Callable[[], object], done: Callable[[], bool], begin: Callable[[], object] = lambda: None
@@ -148,8 +204,8 @@ class Offline:
         checked = self._checked
         faults = replace(checked.faults, cutting=max(checked.faults.cutting, 0.4), renaming=self._renaming)
         for attempt in range(100):
-            checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
             begin()
+            checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
             failures = checked.disk.failures
             try:
                 with checked.working(LONGEST):
@@ -160,6 +216,7 @@ class Offline:
                 if checked.disk.failures == failures:
                     raise InvariantViolation("I20", f"a person cannot do this: {error}") from error
                 checked.end_life()
+            checked.disk.faults = checked.faults
             with checked.quietly():
                 if done():
                     return
@@ -169,11 +226,9 @@ class Offline:
         with self._checked.quietly():
             try:
                 act()
-            except StoreError:
+            except (StoreError, ValueError):
                 return
-        raise InvariantViolation(
-            "I21", "a directory that a node has used is in the way, and is used for something else"
-        )
+        raise InvariantViolation("I21", "a recovery is to be refused, and is done")
 
     def _made(self, path: DiskPath) -> bool:
         """Whether a store is there, and of a new cluster."""
@@ -187,6 +242,9 @@ class Offline:
         return True
 
     def _boot(self, path: DiskPath) -> int:
+        """How often the store in this directory was opened; -1 if there is none, and power may have taken it."""
+        if not (path / "raft.db").exists():
+            return -1
         with self._checked.quietly():
             found = rebirth.inspect(cast(Path, path)).identity
             return -1 if found is None else found.boot
@@ -194,7 +252,10 @@ class Offline:
     def _newborn(self, path: DiskPath) -> Identity:
         """Whose this directory is; its cluster was never there before."""
         with self._checked.quietly():
-            report = rebirth.inspect(cast(Path, path))
+            try:
+                report = rebirth.inspect(cast(Path, path))
+            except StoreError as error:
+                raise InvariantViolation("I20", f"what was made is not there: {error}") from error
         identity = report.identity
         if identity is None or identity.cluster_id in {self._before, *self._clusters}:
             raise InvariantViolation("I1", f"a new cluster is none: {identity}, {report.damage}")
