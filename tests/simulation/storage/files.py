@@ -143,6 +143,7 @@ class SimulatedDisk:
         if self.find(path) is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
         self._change(path, {path.name: None})
+        self._end_after(self.faults.removing)
 
     def rename(self, before: PurePosixPath, after: PurePosixPath) -> None:
         """Give what has the one name the other name, in the same directory, in place of what had that."""
@@ -154,8 +155,7 @@ class SimulatedDisk:
         if isinstance(entry, Directory) and self.find(after) is not None:
             raise FileExistsError(errno.EEXIST, "exists", str(after))
         self._change(before, {before.name: None, after.name: entry})
-        if self.faults.renaming and self.draw.random() < self.faults.renaming:
-            self._cut_power()
+        self._end_after(self.faults.renaming)
 
     # ------------------------------------------------------------------ content
 
@@ -204,6 +204,10 @@ class SimulatedDisk:
         fails = probability > 0 and self.draw.random() < probability
         self.failures += fails
         return fails
+
+    def _end_after(self, probability: float) -> None:
+        if probability and self.draw.random() < probability:
+            self._cut_power()
 
     def _cut_power(self) -> NoReturn:
         self.is_off = True

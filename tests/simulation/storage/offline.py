@@ -33,6 +33,9 @@ LONGEST = 150
 ATTEMPTS = 6
 """So often faults may spoil what a person does; then the disk works."""
 
+MORE = 5
+"""So often a recovery in place is done over from where the first one began: two ends at the wrong moments are rare."""
+
 
 class Offline:
     """What is done with the data directory of a checked store whose life has ended, and of which all is known."""
@@ -44,6 +47,7 @@ class Offline:
         self._clusters: set[str] = set()  # ids of others that were made of it
         self._old = checked.path
         self._renaming = self._draw.choice((0.1, 0.4))
+        self._removing = self._draw.choice((0, 0.15))
 
     def run(self) -> None:
         """Let a person do some of it. Raises `InvariantViolation`."""
@@ -52,12 +56,17 @@ class Offline:
         self._before = identity.cluster_id
         killing = self._draw.choice((0.3, 0.6))  # a power failure hides what a kill leaves half durable (R175)
         self._checked.faults = replace(self._checked.faults, killing=killing)
-        image = self._checked.promises.image(self._checked.model.snapshot)
-        if image is not None and self._draw.random() < 0.5:
-            self._back_up_and_restore(image)
+        state = self._checked.promises.image(self._checked.model.snapshot)
+        if state is not None and self._draw.random() < 0.5:
+            self._back_up_and_restore(state)
         for _ in range(self._draw.choice((0, 1, 2))):
             self._recover_elsewhere(self._draw.choice((rebirth.RECOVERED, ".elsewhere")))
+        image = self._checked.disk.image()
         self._recover()
+        for _ in range(MORE):
+            self._checked.end_life()
+            self._checked.disk.put_back(image)
+            self._recover()
 
     # ----------------------------------------------------------------- recovered
 
@@ -202,7 +211,8 @@ class Offline:
     ) -> None:
         """Do this as often as it takes. What has broken off may be done all the same."""
         checked = self._checked
-        faults = replace(checked.faults, cutting=max(checked.faults.cutting, 0.4), renaming=self._renaming)
+        cutting = max(checked.faults.cutting, 0.4)
+        faults = replace(checked.faults, cutting=cutting, renaming=self._renaming, removing=self._removing)
         for attempt in range(100):
             begin()
             checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
