@@ -47,10 +47,3 @@ def check_names(
 
 def _final(key: Key) -> str:
     return f"snapshots/{key[0]:020d}-{key[1]:020d}.snap"
-
-
-def check_outside(disk: SimulatedDisk, top: PurePosixPath, known: Collection[str]) -> None:
-    """Raise `InvariantViolation` if anything lies in `top` beside what is `known`."""
-    others = sorted(set(disk.directory(top).names) - set(known))
-    if others:
-        raise InvariantViolation("I24", f"{others} lie outside of any data directory")
