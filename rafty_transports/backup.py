@@ -7,7 +7,6 @@ disk: it proves itself (see `storage.snapshot_format`), and `rafty restore` begi
 """
 
 import argparse
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,11 +16,8 @@ from rafty_transports.client import Client, HungUp, ReplyError, Unreachable
 from rafty_transports.commands import refused
 from rafty_transports.exits import DONE, CommandFailed, WrongInput
 from rafty_transports.storage import StoreError
-from rafty_transports.storage.datadir import put_in_place, sync_directory
+from rafty_transports.storage.datadir import is_taken, sync_directory, written_anew
 from rafty_transports.storage.rebirth import check_snapshot_file
-
-NEW = ".new"
-"""Ends the name of a backup that is not whole yet."""
 
 TAKING_SECONDS = 600.0
 """How long a node may write its snapshot: a large state takes long."""
@@ -37,25 +33,21 @@ def run(options: argparse.Namespace) -> int:
             f"{target} cannot be written durably: {target.parent} cannot be read and synced "
             f"({error.strerror or error}); see to it, or give another directory"
         ) from None
-    if target.exists():
+    if is_taken(target):
         raise WrongInput(f"{target} is there already, and a backup overwrites nothing; give another name")
-    temporary = target.with_name(target.name + NEW)
     try:
-        with temporary.open("wb") as file:
-            anyio.run(_fetch_from_any, options, file)
-        info = check_snapshot_file(temporary).info
-        if target.exists():
-            raise WrongInput(f"{target} has come to be there meanwhile; give another name")
-        put_in_place(temporary, target)
+        with written_anew(target) as temporary:
+            with temporary.open("wb") as file:
+                anyio.run(_fetch_from_any, options, file)
+            info = check_snapshot_file(temporary).info
+    except FileExistsError as error:
+        raise WrongInput(str(error)) from None
     except OSError as error:
         raise WrongInput(
             f"{target} cannot be written: {error.strerror or error}; see to it, or give another name"
         ) from None
     except StoreError as error:
         raise CommandFailed(f"what arrived is no backup: {error}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     print(
         f"{target} holds what was applied at index {info.snapshot.index}, term {info.snapshot.term}: {info.size} bytes"
     )

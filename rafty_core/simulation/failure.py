@@ -69,8 +69,9 @@ class SimulationFailure(Exception):
         return f"seed {self.options.seed} after {self.time:.4f} s: {self.number}: {self.text}"
 
     def save(self, path: Path) -> None:
-        """Write a file that replays this failure. `path`: the file to be written, or replaced: at any time there is all
-        of the old one or all of the new one. Raises `OSError`."""
+        """Write a file that replays this failure. `path`: the file to be written, or replaced: whatever ends this
+        process, there is all of the old one or all of the new one. What is no file, as a pipe, is written to.
+        Raises `OSError`."""
         content = {
             "rafty simulation": VERSION,
             "replay": self.replay,
@@ -78,10 +79,15 @@ class SimulationFailure(Exception):
             "text": self.text,
             "options": written(self.options),
         }
-        half = path.with_name(f"{path.name}.half")
+        text = json.dumps(content, indent=2) + "\n"
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_text(text)
+            return
+        half = target.with_name(f"{target.name}.half")
         try:
-            half.write_text(json.dumps(content, indent=2) + "\n")
-            half.replace(path)
+            half.write_text(text)
+            half.replace(target)
         except OSError as error:
             with suppress(OSError):
                 half.unlink()

@@ -16,6 +16,7 @@ from rafty_core.simulation.hand import Hand
 from rafty_core.simulation.intrigues import Intrigues
 from rafty_core.simulation.node import SimulatedNode
 from rafty_core.simulation.stories import Stories
+from rafty_core.simulation.trials import LENGTH
 
 LOOK = 0.0002
 """Seconds from one look at what has arrived to the next."""
@@ -26,8 +27,8 @@ SMALL_BATCH = 60
 APPENDS_LATE = 1.6
 """Seconds that appends are late: a snapshot is offered meanwhile."""
 
-FETCH_ENDS = 4.6
-"""Seconds after which a fetch that hangs ends in any case."""
+FETCH_ENDS = LENGTH - 0.4
+"""Seconds after which a fetch that hangs ends in any case, and before the chain does."""
 
 
 class Chain:

@@ -11,6 +11,8 @@ F116).
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rafty_transports.storage.errors import RESTORE, DataDirectoryInUse, DataDirectoryUnusable, LostWrites
@@ -73,6 +75,49 @@ def put_in_place(temporary: Path, final: Path) -> None:
     sync_directory(final.parent)
 
 
+def is_taken(path: Path) -> bool:
+    """Whether anything has this name, be it a link that leads nowhere."""
+    return path.exists() or path.is_symlink()
+
+
+@contextmanager
+def written_anew(final: Path) -> Iterator[Path]:
+    """Let the block write what is to be the file `final`, under the path that it is given: `final` with ".new" behind
+    its name. If the block ends well, give it its final name, durably.
+
+    Nobody else writes there meanwhile (R187), and what a kill leaves there is written anew. Raises `FileExistsError` if
+    another process is writing it, or if `final` is there by the end.
+    """
+    temporary = final.with_name(f"{final.name}.new")
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(f"{final} is just being written by another process; give another name") from None
+        if not _is_open_as(handle, temporary):
+            raise FileExistsError(f"{final} has just been written, or given up, by another process; look again")
+        try:
+            yield temporary
+            if is_taken(final):
+                raise FileExistsError(f"{final} has come to be there meanwhile; give another name")
+            put_in_place(temporary, final)
+        except BaseException:
+            if _is_open_as(handle, temporary):  # or it has its final name, and the next may be under way
+                temporary.unlink()
+            raise
+    finally:
+        os.close(handle)
+
+
+def _is_open_as(handle: int, path: Path) -> bool:
+    """Whether the file that is open is the one that has this name now."""
+    try:
+        return path.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
+
+
 class DataDirectory:
     """A data directory, locked from `lock` until `release`."""
 
@@ -126,11 +171,16 @@ class DataDirectory:
         Who made it before may have come to its end, or its sync may have failed. Where the parent must not be read,
         whoever made it there is trusted.
         """
-        if not self.path.exists():
+        if self.path.exists():
+            self.sync_name()
+        else:
             self.path.mkdir()
-        elif not os.access(self.path.parent, os.R_OK):
-            return
-        sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
+
+    def sync_name(self) -> None:
+        """Make the name of the directory durable, if its parent may be read."""
+        if os.access(self.path.parent, os.R_OK):
+            sync_directory(self.path.parent)
 
     def lock(self) -> None:
         """Lock the directory for this process. Raises `DataDirectoryInUse` if another store has it open."""

@@ -23,7 +23,7 @@ from rafty_core.entries import CONFIGURATION, NO_OP, Batch
 from rafty_core.stable import Snapshot
 from rafty_transports.interfaces import Identity, SnapshotInfo, SnapshotStore
 from rafty_transports.storage.connection import disk_errors
-from rafty_transports.storage.datadir import DataDirectory, put_in_place, sync_directory
+from rafty_transports.storage.datadir import DataDirectory, is_taken, put_in_place, sync_directory, written_anew
 from rafty_transports.storage.errors import CorruptStore, DataDirectoryUnusable
 from rafty_transports.storage.examine import Contents, build, examine
 from rafty_transports.storage.identity import Birth, reborn
@@ -113,25 +113,20 @@ def export_snapshot(snapshots: SnapshotStore, index: int, term: int, target: str
     Whatever ends this, what has the name `target` is whole and verified. After an `OSError` it may be there and not be
     durable: call again. A kill leaves at most a file with ".new" behind its name, which the next call writes anew.
 
-    Raises `FileExistsError` if something is there, whatever it is; its name is durable then. Raises `PermissionError`,
-    before anything is written, if the directory of `target` must not be read: a name in it could not be made durable.
-    Raises `LookupError` if the snapshot is not stored, `DamagedSnapshot`, and other kinds of `OSError`.
+    Raises `FileExistsError` if something is there, whatever it is, and its name is durable then; or if another process
+    is writing it. Raises `PermissionError`, before anything is written, if the directory of `target` must not be read:
+    a name in it could not be made durable. Raises `LookupError` if the snapshot is not stored, `DamagedSnapshot`, and
+    other kinds of `OSError`.
     """
     target = Path(target)
     sync_directory(target.parent)  # what is there may be of a call that was killed before it was durable (R183)
-    if target.exists():
+    if is_taken(target):
         raise FileExistsError(f"{target} is there already; give another name")
-    temporary = target.with_name(target.name + ".new")
-    try:
+    with written_anew(target) as temporary:
         with temporary.open("wb") as file:
             while data := snapshots.read(index, term, file.tell(), PIECE):
                 file.write(data)
-        info = check_snapshot_file(temporary).info
-        put_in_place(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return info
+        return check_snapshot_file(temporary).info
 
 
 def create_from_snapshot(
@@ -145,7 +140,7 @@ def create_from_snapshot(
     term      the term that the node is in; at least the snapshot's
 
     Returns whose it is now. Raises `ValueError`, and `DataDirectoryUnusable` if something is there; if that is a store,
-    it is durable.
+    it is durable, but for its name where the directory above must not be read.
     """
     birth = reborn(node_id, cluster, snapshot.configuration)
     return _create(Path(path), birth, snapshot, image, (), max(term, snapshot.term))
@@ -240,13 +235,11 @@ def _create(
     directory = DataDirectory(path)
     snapshot = replace(snapshot, configuration=birth.initial)
     with disk_errors(f"{path} cannot be created", DataDirectoryUnusable):
-        if directory.exists():
-            directory.make()
-            sync_directory(path)  # it may be of a call that was killed before it was durable (R186)
-            raise DataDirectoryUnusable(f"{path} holds a store already; give an empty directory")
+        _refuse_store(directory)
         directory.make()
         directory.lock()
         try:
+            _refuse_store(directory)  # somebody may have made it meanwhile (R188)
             database = directory.begin_creation()
             if image is not None:
                 _write_snapshot(directory, birth, snapshot, image)
@@ -254,6 +247,13 @@ def _create(
         finally:
             directory.release()
     return _identity(birth, 0)
+
+
+def _refuse_store(directory: DataDirectory) -> None:
+    if directory.exists():
+        directory.sync_name()
+        sync_directory(directory.path)  # it may be of a call that was killed before it was durable (R186)
+        raise DataDirectoryUnusable(f"{directory.path} holds a store already; give an empty directory")
 
 
 def _write_snapshot(directory: DataDirectory, birth: Birth, snapshot: Snapshot, image: BinaryIO) -> None:

@@ -1,4 +1,7 @@
-"""Shared by the tests of real nodes: ports of which no other worker of pytest-xdist gives one to a node of its own."""
+"""Shared by the tests of real nodes: ports of which no other worker of pytest-xdist gives one to a node of its own.
+
+The demo, which is a process of its own, draws from all.
+"""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +17,8 @@ def ports_of_this_worker() -> Iterator[None]:
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     first, end = demo_cluster.QUIET_PORTS
-    part = (end - first) // workers
+    workers = min(workers, (end - first) // 400)  # one is not given again for a while, so there must be enough
+    part, number = (end - first) // workers, number % workers
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(demo_cluster, "QUIET_PORTS", (first + number * part, first + (number + 1) * part))
         yield

@@ -5,8 +5,10 @@ Law: *the file is all that is needed.*
 
 import errno
 import json
+import os
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +171,16 @@ def test_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
             SimulationFailure(Options.draw(8), "I1", "it broke").save(path)
     assert load(path).options == Options.draw(7)
     assert [file.name for file in tmp_path.iterdir()] == ["one.json"]
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(path.read_text)
+        SimulationFailure(Options.draw(7), "I1", "it broke").save(path)
+        assert json.loads(read.result(10))["options"]["seed"] == 7
+    assert path.is_fifo()
 
 
 def test_file_without_an_option(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ ENDS = {
     (FETCH, "Candidate"),
     (FETCH, "Leader"),
 }
-"""What is noted at the end of each long chain."""
+"""What is noted near the end of each long chain."""
 
 
 def lively(options: Options) -> Nemesis:

@@ -90,7 +90,7 @@ class Offline:
         built, kept = (self._old.with_name(self._old.name + end) for end in (rebirth.RECOVERED, rebirth.KEPT))
         if built.exists() and self._boot(built) > 0:
             before = self._picture(built)
-            self._refused(lambda: self._to_recover(None))
+            self._refused(lambda: self._to_recover(None), StoreError)
             self._same(built, before)
             self._move(built, self._old.with_name("moved"))
         before = self._picture(self._old)
@@ -116,7 +116,7 @@ class Offline:
         """A recovery that is refused leaves what an earlier one has built."""
         before = self._picture(built)
         nobody = Configuration.of("nobody")
-        self._refused(lambda: rebirth.recover(cast(Path, self._old), members=nobody))
+        self._refused(lambda: rebirth.recover(cast(Path, self._old), members=nobody), ValueError)
         self._same(built, before)
 
     def _move(self, path: DiskPath, target: DiskPath) -> None:
@@ -232,11 +232,11 @@ class Offline:
                     return
         raise InvariantViolation("I20", "a person does this again and again, and it is never done")
 
-    def _refused(self, act: Callable[[], object]) -> None:
+    def _refused(self, act: Callable[[], object], expected: type[Exception]) -> None:
         with self._checked.quietly():
             try:
                 act()
-            except (StoreError, ValueError):
+            except expected:
                 return
         raise InvariantViolation("I21", "a recovery is to be refused, and is done")
 

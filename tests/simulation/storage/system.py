@@ -54,9 +54,11 @@ class DiskPath(PurePosixPath):
     def rename(self, target: "DiskPath") -> None:
         self.disk.rename(self, target)
 
+    def is_symlink(self) -> bool:
+        return False
+
     def stat(self) -> os.stat_result:
-        size = len(self.disk.file(self).data)
-        return os.stat_result((0, 0, 0, 0, 0, 0, size, 0, 0, 0))
+        return _stat(self.disk.file(self))
 
     def open(self, mode: str = "rb", buffering: int = -1) -> BinaryIO:
         raw = RawFile(_open(self, _FLAGS[mode]), appends=mode == "ab")
@@ -71,6 +73,10 @@ class DiskPath(PurePosixPath):
     def write_bytes(self, data: bytes) -> None:
         handle = _open(self, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         pwrite(handle, data, 0)
+
+
+def _stat(file: File) -> os.stat_result:
+    return os.stat_result((0, id(file), 0, 0, 0, 0, len(file.data), 0, 0, 0))
 
 
 _FLAGS = {
@@ -194,6 +200,10 @@ class SimulatedOs:
     @staticmethod
     def access(path: DiskPath, how: int) -> bool:
         return path.exists()
+
+    @staticmethod
+    def fstat(handle: Handle) -> os.stat_result:
+        return _stat(handle.file())
 
     @staticmethod
     def getpid() -> int:
