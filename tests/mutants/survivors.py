@@ -26,7 +26,11 @@ PROOFS: Mapping[str, str] = {
 }
 """By mutant: why nothing changes, whatever happens."""
 
-GAPS: Mapping[str, str] = {}
+ONE_PROCESS = "gap: it takes two processes at once, and the simulation of the store has one"
+
+GAPS: Mapping[str, str] = dict.fromkeys(("R187a", "R187b", "R188"), ONE_PROCESS) | {
+    "R187c": "gap: there are no links on the simulated disk"
+}
 """By mutant: why the simulation does not see it. Of those in neither list the moment has not come in the seeds run."""
 
 SURVIVORS: Mapping[str, str] = {**{name: f"proof: {text}" for name, text in PROOFS.items()}, **GAPS}
