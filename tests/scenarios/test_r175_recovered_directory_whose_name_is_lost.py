@@ -10,18 +10,7 @@ import pytest
 
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.output import Write
-from tests.simulation.storage.scripted import ScriptedDisk
-
-
-def survivor() -> ScriptedDisk:
-    """A disk with the data directory of a node that has ended."""
-    disk = ScriptedDisk()
-    with disk.working():
-        store = disk.open()
-        store.write([Write(1, 1, "n1", [Batch(1, 1, [COMMAND + b"x"])])])
-        store.close()
-    disk.kill()
-    return disk
+from tests.simulation.storage.scripted import survivor
 
 
 def length() -> int:

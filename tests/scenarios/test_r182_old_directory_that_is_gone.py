@@ -11,27 +11,14 @@ from typing import cast
 
 import pytest
 
-from rafty_core.entries import COMMAND, Batch
-from rafty_core.output import Write
 from rafty_transports.storage import StoreError, rebirth
 from rafty_transports.storage.rebirth import KEPT, Report
-from tests.simulation.storage.scripted import ScriptedDisk
+from tests.simulation.storage.scripted import ScriptedDisk, survivor
 
 SHORT = (0, 8, 9, 13)
 """Of the seeds of the disk: one that kept both names without that sync, and three that lost the old one."""
 
 SEEDS = [pytest.param(seed, marks=() if seed in SHORT else pytest.mark.slow) for seed in range(16)]
-
-
-def survivor(seed: int) -> ScriptedDisk:
-    """A disk with the data directory of a node that has ended."""
-    disk = ScriptedDisk(seed)
-    with disk.working():
-        store = disk.open()
-        store.write([Write(1, 1, "n1", [Batch(1, 1, [COMMAND + b"x"])])])
-        store.close()
-    disk.kill()
-    return disk
 
 
 def length() -> int:

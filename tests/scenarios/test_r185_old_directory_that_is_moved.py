@@ -8,23 +8,10 @@ takes both of them. So the names are made durable before anybody is sent to chan
 
 import pytest
 
-from rafty_core.entries import COMMAND, Batch
-from rafty_core.output import Write
 from rafty_transports.storage import StoreError
 from rafty_transports.storage.rebirth import KEPT
-from tests.simulation.storage.scripted import ScriptedDisk
+from tests.simulation.storage.scripted import survivor
 from tests.simulation.storage.system import SimulatedShutil
-
-
-def survivor(seed: int) -> ScriptedDisk:
-    """A disk with the data directory of a node that has ended."""
-    disk = ScriptedDisk(seed)
-    with disk.working():
-        store = disk.open()
-        store.write([Write(1, 1, "n1", [Batch(1, 1, [COMMAND + b"x"])])])
-        store.close()
-    disk.kill()
-    return disk
 
 
 def length() -> int:

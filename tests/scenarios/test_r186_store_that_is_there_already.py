@@ -13,12 +13,10 @@ from typing import cast
 import pytest
 
 from rafty_core.configuration import Configuration
-from rafty_core.entries import COMMAND, Batch
-from rafty_core.output import Write
 from rafty_core.stable import Snapshot
 from rafty_transports.storage import StoreError, rebirth
 from rafty_transports.storage.rebirth import KEPT
-from tests.simulation.storage.scripted import ScriptedDisk
+from tests.simulation.storage.scripted import ScriptedDisk, survivor
 from tests.simulation.storage.system import DiskPath
 
 Act = Callable[[ScriptedDisk], object]
@@ -37,17 +35,6 @@ def restore(disk: ScriptedDisk) -> None:
 
 def recover(disk: ScriptedDisk) -> None:
     rebirth.recover(cast(Path, disk.path), into=new(disk))
-
-
-def survivor() -> ScriptedDisk:
-    """A disk with the data directory of a node that has ended."""
-    disk = ScriptedDisk()
-    with disk.working():
-        store = disk.open()
-        store.write([Write(1, 1, "n1", [Batch(1, 1, [COMMAND + b"x"])])])
-        store.close()
-    disk.kill()
-    return disk
 
 
 def length(act: Act) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import cast
 
 from rafty_core.configuration import Configuration
+from rafty_core.entries import COMMAND, Batch
+from rafty_core.output import Write
 from rafty_transports.storage import SqliteStore, rebirth
 from tests.simulation.storage import connection, system
 from tests.simulation.storage.content import Directory, File
@@ -61,3 +63,14 @@ class ScriptedDisk(SimulatedDisk):
         """Power was lost, and with it all that was not synced, or but this share."""
         self.lose_power(share)
         connection.end_process(self)
+
+
+def survivor(seed: int = 0) -> ScriptedDisk:
+    """A disk with the data directory of a node that has ended."""
+    disk = ScriptedDisk(seed)
+    with disk.working():
+        store = disk.open()
+        store.write([Write(1, 1, "n1", [Batch(1, 1, [COMMAND + b"x"])])])
+        store.close()
+    disk.kill()
+    return disk
