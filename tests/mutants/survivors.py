@@ -18,11 +18,6 @@ PROOFS: Mapping[str, str] = {
         "Since R133 the write-ahead log is written anew and synced before the database is opened, so that nothing is "
         "left for the second safeguard to do; the scenario counts the syncs."
     ),
-    "F134b": (
-        "Each caller bounds the index by the last one before: a heartbeat is refused that names more, an append proves "
-        "what it names, a leader counts entries that it has. So the check behind it never fires, with `assert` or "
-        "without; it is for a caller that is yet to be written."
-    ),
 }
 """By mutant: why nothing changes, whatever happens."""
 
