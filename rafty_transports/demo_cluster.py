@@ -24,8 +24,8 @@ LOOPBACK = "127.0.0.1"
 QUIET_PORTS = (10_000, 32_000)
 """Ports that the operating system gives to nobody who does not ask: a node that was killed finds its own free again."""
 
-
 _given: deque[int] = deque(maxlen=100)
+"""The ports that were given last: far fewer than there are."""
 
 
 def free_ports(count: int) -> list[int]:

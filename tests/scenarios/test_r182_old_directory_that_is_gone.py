@@ -13,21 +13,12 @@ import pytest
 
 from rafty_transports.storage import StoreError, rebirth
 from rafty_transports.storage.rebirth import KEPT, Report
-from tests.simulation.storage.scripted import ScriptedDisk, survivor
+from tests.simulation.storage.scripted import ScriptedDisk, length_of_recovery, survivor
 
 SHORT = (0, 8, 9, 13)
 """Of the seeds of the disk: one that kept both names without that sync, and three that lost the old one."""
 
 SEEDS = [pytest.param(seed, marks=() if seed in SHORT else pytest.mark.slow) for seed in range(16)]
-
-
-def length() -> int:
-    """How many operations of the disk a recovery takes."""
-    disk = survivor(0)
-    before = disk.operations
-    with disk.working():
-        disk.recover()
-    return disk.operations - before
 
 
 def look(disk: ScriptedDisk, end: str = "") -> Report:
@@ -42,7 +33,7 @@ def look(disk: ScriptedDisk, end: str = "") -> Report:
 def test_r182_the_old_directory_is_kept(before_the_end: int, cut_after: int, seed: int) -> None:
     disk = survivor(seed)
     before = look(disk)
-    disk.cut_after(length() - 1 - before_the_end)
+    disk.cut_after(length_of_recovery() - 1 - before_the_end)
     with disk.working():
         disk.recover()
     disk.kill()

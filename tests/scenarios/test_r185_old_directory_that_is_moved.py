@@ -10,17 +10,8 @@ import pytest
 
 from rafty_transports.storage import StoreError
 from rafty_transports.storage.rebirth import KEPT
-from tests.simulation.storage.scripted import survivor
+from tests.simulation.storage.scripted import length_of_recovery, survivor
 from tests.simulation.storage.system import SimulatedShutil
-
-
-def length() -> int:
-    """How many operations of the disk a recovery takes."""
-    disk = survivor(0)
-    before = disk.operations
-    with disk.working():
-        disk.recover()
-    return disk.operations - before
 
 
 @pytest.mark.parametrize("before_the_end", range(5))
@@ -28,7 +19,7 @@ def length() -> int:
 def test_r185_the_new_directory_stays_in_its_place(before_the_end: int, seed: int) -> None:
     disk = survivor(seed)
     kept = disk.path.with_name(disk.path.name + KEPT)
-    disk.cut_after(length() - 1 - before_the_end)
+    disk.cut_after(length_of_recovery() - 1 - before_the_end)
     with disk.working():
         disk.recover()
     disk.kill()

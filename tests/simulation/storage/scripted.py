@@ -74,3 +74,12 @@ def survivor(seed: int = 0) -> ScriptedDisk:
         store.close()
     disk.kill()
     return disk
+
+
+def length_of_recovery() -> int:
+    """How many operations of the disk a recovery takes."""
+    disk = survivor()
+    before = disk.operations
+    with disk.working():
+        disk.recover()
+    return disk.operations - before
