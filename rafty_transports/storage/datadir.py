@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import samestat
 from pathlib import Path
 
 from rafty_transports.storage.errors import RESTORE, DataDirectoryInUse, DataDirectoryUnusable, LostWrites
@@ -113,7 +114,7 @@ def written_anew(final: Path) -> Iterator[Path]:
 def _is_open_as(handle: int, path: Path) -> bool:
     """Whether the file that is open is the one that has this name now."""
     try:
-        return path.stat().st_ino == os.fstat(handle).st_ino
+        return samestat(path.stat(), os.fstat(handle))
     except FileNotFoundError:
         return False
 
@@ -183,10 +184,16 @@ class DataDirectory:
             sync_directory(self.path.parent)
 
     def lock(self) -> None:
-        """Lock the directory for this process. Raises `DataDirectoryInUse` if another store has it open."""
+        """Lock the directory for this process.
+
+        Raises `DataDirectoryInUse` if another store has it open, or has just moved or removed it: what is locked then
+        is the lock of another directory (R194).
+        """
         handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_open_as(handle, self.path / LOCK):
+                raise DataDirectoryInUse(f"{self.path} has just been moved, or removed, by another process; look again")
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
             os.close(handle)

@@ -173,12 +173,11 @@ def recover(
     kept = path.with_name(path.name + KEPT)
     with disk_errors(f"{path} cannot be recovered", DataDirectoryUnusable):
         if into is None and _half_recovered(path):
-            return _take_place(built, path)
-        if into is None and kept.exists():
-            sync_directory(path.parent)  # or it is moved, and the new one has not its place for good (R185)
-            raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
+            return _finish(built, path, kept)
         directory = DataDirectory(path)
         with _locked(directory):
+            if into is None:
+                _refuse_kept(kept)  # not before: another one may be recovering (R189)
             old = examine(directory, None)
             birth = _reborn(old, cluster, members)
             batches = list(_without_configurations(old))
@@ -192,22 +191,51 @@ def recover(
             return _take_place(built, path)
 
 
+def _finish(built: Path, path: Path, kept: Path) -> Identity:
+    """Do the last rename of an earlier recovery, if nobody else does: who moved the old one has its lock (R196)."""
+    directory = DataDirectory(kept)
+    directory.lock()
+    try:
+        if not _half_recovered(path):
+            _refuse_kept(kept)
+        return _take_place(built, path)
+    finally:
+        directory.release()
+
+
+def _refuse_kept(kept: Path) -> None:
+    if kept.exists():
+        sync_directory(kept.parent)  # or it is moved, and the new one has not its place for good (R185)
+        raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
+
+
 def _remove_unused(built: Path) -> None:
     """Remove what an earlier attempt built, if it ended before that took anything's place, and nobody used it since.
 
-    In this order, so that the next attempt sees what it is if this one breaks off (R176).
+    In this order, so that the next attempt sees what it is if this one breaks off (R176); and under its lock, so that
+    nobody begins to use it meanwhile (R195).
     """
     directory = DataDirectory(built)
-    if directory.exists():
-        report = inspect(built)
-        if report.identity is None or report.identity.boot > 0:
-            raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
-        directory.database.unlink()
-    sync_directory(built)  # even if it was gone before: who removed it may have been killed before this sync (R181)
-    if directory.snapshots.is_dir():
-        shutil.rmtree(directory.snapshots)
-    sync_directory(built)
-    shutil.rmtree(built)
+    directory.lock()
+    try:
+        if directory.exists():
+            if not _is_unused(directory):
+                raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
+            directory.database.unlink()
+        sync_directory(built)  # even if it was gone before: who removed it may have been killed before this sync (R181)
+        if directory.snapshots.is_dir():
+            shutil.rmtree(directory.snapshots)
+        sync_directory(built)
+        shutil.rmtree(built)
+    finally:
+        directory.release()
+
+
+def _is_unused(directory: DataDirectory) -> bool:
+    try:
+        return examine(directory, None).state.boot == 0
+    except CorruptStore:
+        return False
 
 
 def _reborn(old: Contents, cluster: str | None, members: Configuration | None) -> Birth:
@@ -269,13 +297,13 @@ def _write_snapshot(directory: DataDirectory, birth: Birth, snapshot: Snapshot, 
 
 
 def _take_place(built: Path, path: Path) -> Identity:
-    sync_directory(path.parent)  # or the second rename may survive the first, and the old directory be gone (R182)
-    built.rename(path)
-    sync_directory(path.parent)
-    report = inspect(path)
-    if report.identity is None:
-        raise CorruptStore(report.damage)
-    return report.identity
+    directory = DataDirectory(built)
+    with _locked(directory):
+        found = examine(directory, None)
+        sync_directory(path.parent)  # or the second rename may survive the first, and the old directory be gone (R182)
+        built.rename(path)
+        sync_directory(path.parent)
+    return _identity(found.birth, found.state.boot)
 
 
 @contextmanager

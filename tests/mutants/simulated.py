@@ -8,8 +8,8 @@ Seeds 0, 1, 2, ... are run against each mutant, nothing else: no scenario, no un
 with whole clusters, those of the durable store with the store on its simulated disk. What the simulation does not run
 at all (connections, the service, the command line) is not asked about; `tests.mutants.run` kills those.
 
-`--table` writes `tests/mutants/RESULTS.md`. Of a mutant that survives `survivors.py` says that it changes
-nothing, with the proof, or why the simulation does not see it.
+`--table` writes `tests/mutants/RESULTS.md`. Of a mutant that survives `survivors.py` has the proof that it changes
+nothing; without one it is a gap.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.mutants.run import PATCHES, ROOT, copy_tree, fault_of, patches, scenarios_of
-from tests.mutants.survivors import PROOFS, SURVIVORS
+from tests.mutants.survivors import PROOFS
 
 TABLE = PATCHES / "RESULTS.md"
 MOST_SEEDS = 2000
@@ -101,7 +101,8 @@ def _row(result: Result) -> str:
     if result.seed is not None:
         what = result.text.replace("|", "/")[:110]
         return f"| {result.mutant} | {scenario} | {result.seed} | {result.number} | {what} |"
-    why = SURVIVORS.get(result.mutant, "gap: its moment has not come in these seeds")
+    proof = PROOFS.get(result.mutant)
+    why = f"proof: {proof}" if proof else "gap: its moment has not come in these seeds"
     return f"| {result.mutant} | {scenario} | not in {result.runs} | | {why} |"
 
 

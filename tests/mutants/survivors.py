@@ -1,4 +1,4 @@
-"""Mutants that the simulation does not find: those that change nothing, with the proof, and those that are gaps.
+"""Mutants that the simulation does not find, for they change nothing that it could see; with the proof.
 
 Law: *who survives without a proof is a gap, and is called one.*
 """
@@ -20,13 +20,3 @@ PROOFS: Mapping[str, str] = {
     ),
 }
 """By mutant: why nothing changes, whatever happens."""
-
-ONE_PROCESS = "gap: it takes two processes at once, and the simulation of the store has one"
-
-GAPS: Mapping[str, str] = dict.fromkeys(("R187a", "R187b", "R188"), ONE_PROCESS) | {
-    "R187c": "gap: there are no links on the simulated disk"
-}
-"""By mutant: why the simulation does not see it. Of those in neither list the moment has not come in the seeds run."""
-
-SURVIVORS: Mapping[str, str] = {**{name: f"proof: {text}" for name, text in PROOFS.items()}, **GAPS}
-"""By mutant: what is known of those that the simulation does not find."""

@@ -31,7 +31,7 @@ class File:
 
     def copy(self) -> "File":
         """A file with what is seen now, all of it durable."""
-        other = File()
+        other = type(self)()
         other.data[:] = self.data
         return other
 
@@ -88,6 +88,10 @@ class File:
             before = bytes(self.data[sector * SECTOR : (sector + 1) * SECTOR])
             self._unsynced.setdefault(sector, []).append(before)
             self._clean.discard(sector)
+
+
+class Link(File):
+    """A link that leads nowhere: a name is taken, and nothing is found there."""
 
 
 class Directory:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
-from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File
+from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File, Link
 from tests.simulation.storage.faults import NO_FAULTS, DiskFaults, PowerCut
 
 BLOCK = 4096
@@ -38,6 +38,7 @@ class SimulatedDisk:
         """By path, what the process that uses the disk has connected to databases."""
         self._left: int | None = None  # operations until power is cut
         self._meanwhile: tuple[int, Callable[[], bool]] | None = None
+        self._anywhere = False
         self._root = Directory()
         self._root.change({TOP: Directory()})
         self._root.sync()
@@ -48,9 +49,12 @@ class SimulatedDisk:
         """Let power be cut at the operation after so many; None: not at all."""
         self._left = operations
 
-    def meanwhile(self, operations: int, call: Callable[[], bool]) -> None:
-        """After so many operations another thread comes in between: `call` is called, until it says that it is done."""
-        self._meanwhile = (operations, call)
+    def meanwhile(self, operations: int, call: Callable[[], bool], *, anywhere: bool = False) -> None:
+        """After so many operations another thread comes in between: `call` is called, until it says that it is done.
+
+        anywhere  it may come before something is opened, locked, removed or renamed, too: those are counted then
+        """
+        self._meanwhile, self._anywhere = (operations, call), anywhere
 
     def nothing_meanwhile(self) -> None:
         """No other thread comes in between any more."""
@@ -91,7 +95,12 @@ class SimulatedDisk:
     # -------------------------------------------------------------------- names
 
     def find(self, path: PurePosixPath) -> File | Directory | None:
-        """What has this name; None: nothing has."""
+        """What is found under this name; None: nothing is."""
+        entry = self.named(path)
+        return None if isinstance(entry, Link) else entry
+
+    def named(self, path: PurePosixPath) -> File | Directory | None:
+        """What has this name, be it a link; None: nothing has."""
         entry: File | Directory | None = self._root
         for name in path.parts[1:]:
             if not isinstance(entry, Directory):
@@ -132,6 +141,10 @@ class SimulatedDisk:
         self._change(path, {path.name: file})
         return file
 
+    def link(self, path: PurePosixPath) -> None:
+        """A link of this name that leads nowhere."""
+        self._change(path, {path.name: Link()})
+
     def make_directory(self, path: PurePosixPath) -> None:
         """A new and empty directory of this name."""
         if self.find(path) is not None:
@@ -140,7 +153,8 @@ class SimulatedDisk:
 
     def remove(self, path: PurePosixPath) -> None:
         """Take this name away."""
-        if self.find(path) is None:
+        self.give_way()
+        if self.named(path) is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
         self._change(path, {path.name: None})
         self._end_after(self.faults.removing)
@@ -149,6 +163,7 @@ class SimulatedDisk:
         """Give what has the one name the other name, in the same directory, in place of what had that."""
         if before.parent != after.parent:
             raise NotImplementedError("nothing is moved to another directory")
+        self.give_way()
         entry = self.find(before)
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(before))
@@ -189,6 +204,11 @@ class SimulatedDisk:
             raise OSError(errno.EIO, "a sync failed", name)
         entry.sync()
 
+    def give_way(self) -> None:
+        """Something is about to be opened, locked, removed or renamed: another one may come in between."""
+        if self._anywhere:
+            self._let_others()
+
     def check_power(self) -> None:
         """Raise `PowerCut` if there is none."""
         if self.is_off:
@@ -220,6 +240,9 @@ class SimulatedDisk:
             self._left -= 1
             if self._left < 0:
                 self._cut_power()
+        self._let_others()
+
+    def _let_others(self) -> None:
         if self._meanwhile is not None:
             operations, call = self._meanwhile
             self._meanwhile = None

@@ -1,7 +1,7 @@
 """What a person makes of data directories while no node runs: a new cluster of a survivor, a backup, a restored node.
 
 Law: *what goes on is a new cluster with an id that never was; whatever breaks off, the next attempt finishes, and
-nothing that was promised is gone meanwhile* (faults F145, R125, R127, R175, R181 to R186).
+nothing that was promised is gone meanwhile* (faults F145, R125, R127, R175, R181 to R189, R194 to R196).
 
 What a person does may end by a kill as well as by a loss of power, and often right after a rename: the name is seen
 then, and not durable, and whoever comes next must not build on it. Two of a hundred operations are too few to wait for.
@@ -13,6 +13,7 @@ what is there and lets a node use it.
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -21,10 +22,11 @@ from rafty_core.entries import CONFIGURATION, NO_OP, Batch
 from rafty_core.history import InvariantViolation
 from rafty_core.output import Write
 from rafty_transports.interfaces import Identity
-from rafty_transports.storage import StoreError, rebirth
+from rafty_transports.storage import SqliteStore, StoreError, rebirth
 from tests.simulation.storage.checked import CheckedStore
 from tests.simulation.storage.faults import DiskFaults, PowerCut
 from tests.simulation.storage.model import Model
+from tests.simulation.storage.rivals import Rivals
 from tests.simulation.storage.system import DiskPath, SimulatedShutil
 
 LONGEST = 150
@@ -37,23 +39,27 @@ MORE = 5
 """So often a recovery in place is done over from where the first one began: two ends at the wrong moments are rare."""
 
 
+BACKUPS, RESTORES = 4, 4
+"""So many are made of one snapshot, and of one backup: two that write one file at the wrong moments are rare."""
+
+
 class Offline:
     """What is done with the data directory of a checked store whose life has ended, and of which all is known."""
 
     def __init__(self, checked: CheckedStore) -> None:
         self._checked = checked
         self._draw = checked.draw
-        self._before = ""  # the id of the cluster that is recovered
         self._clusters: set[str] = set()  # ids of others that were made of it
         self._old = checked.path
         self._renaming = self._draw.choice((0.1, 0.4))
         self._removing = self._draw.choice((0, 0.15))
+        identity = checked.promises.identity
+        assert identity is not None
+        self._before = identity.cluster_id  # of the cluster that is recovered
+        self._rivals = Rivals(checked, self._picture)
 
     def run(self) -> None:
         """Let a person do some of it. Raises `InvariantViolation`."""
-        identity = self._checked.promises.identity
-        assert identity is not None
-        self._before = identity.cluster_id
         killing = self._draw.choice((0.3, 0.6))  # a power failure hides what a kill leaves half durable (R175)
         self._checked.faults = replace(self._checked.faults, killing=killing)
         state = self._checked.promises.image(self._checked.model.snapshot)
@@ -76,7 +82,8 @@ class Offline:
         if target.exists():
             return
         before = self._picture(self._old)
-        told = self._until_told(lambda: self._to_recover(target), "holds a store already", lambda: self._made(target))
+        refusals = "holds a store already"
+        told = self._until_told(lambda: self._to_recover(target), target, refusals, lambda: self._made(target))
         self._same(self._old, before)
         if told:
             self._checked.end_life()
@@ -93,18 +100,22 @@ class Offline:
             self._refused(lambda: self._to_recover(None), StoreError)
             self._same(built, before)
             self._move(built, self._old.with_name("moved"))
+        if self._draw.random() < 0.3:
+            self._start_beside_a_recovery()
         before = self._picture(self._old)
         if built.exists() and self._draw.random() < 0.5:
             self._recover_in_vain(built)
+        if built.exists() and self._boot(built) == 0:
+            self._recover_beside_a_node(built)
 
         def recover() -> None:
-            if kept.exists() and self._old.exists() and self._draw.random() < 0.3:
+            if kept.exists() and self._old.exists() and self._draw.random() < 0.5:
                 rebirth.recover(cast(Path, kept), into=cast(Path, self._old))
             else:
                 self._to_recover(None)
 
         refusals = "is there from an earlier recovery|holds a store already"
-        told = self._until_told(recover, refusals, lambda: kept.exists() and self._made(self._old))
+        told = self._until_told(recover, self._old, refusals, lambda: kept.exists() and self._made(self._old))
         self._same(kept, before)
         if told and self._draw.random() < 0.5:
             SimulatedShutil.rmtree(kept)  # it is on another disk now
@@ -118,6 +129,45 @@ class Offline:
         nobody = Configuration.of("nobody")
         self._refused(lambda: rebirth.recover(cast(Path, self._old), members=nobody), ValueError)
         self._same(built, before)
+
+    def _recover_beside_a_node(self, built: DiskPath) -> None:
+        """A node begins to use what an earlier recovery has built, and was about to be removed (R195)."""
+        checked, used = self._checked, []
+        image = checked.disk.image()
+
+        def use() -> bool:
+            store = SqliteStore.open(cast(Path, built), node_id="n1")
+            store.load()
+            store.close()
+            used.append(self._picture(built))
+            return True
+
+        with checked.quietly():
+            checked.disk.meanwhile(self._draw.randrange(30), lambda: _is_done(use), anywhere=True)
+            _is_done(lambda: self._to_recover(None))
+            checked.disk.nothing_meanwhile()
+        if used and used[0] not in (self._picture(built), self._picture(self._old)):
+            raise InvariantViolation("I20", f"a node has used {built} while it was in the way, and it is gone")
+        checked.end_life()
+        checked.disk.put_back(image)
+
+    def _start_beside_a_recovery(self) -> None:
+        """A node is started, and the directory moved away while it has not locked it yet (R194)."""
+        checked = self._checked
+        image = checked.disk.image()
+
+        def start() -> None:
+            SqliteStore.open(cast(Path, self._old), node_id="n1")
+
+        with checked.quietly():
+            recover = partial(self._to_recover, None)
+            checked.disk.meanwhile(self._draw.randrange(6), lambda: _is_done(recover), anywhere=True)
+            started = _is_done(start)
+            checked.disk.nothing_meanwhile()
+            if started and _is_done(start):
+                raise InvariantViolation("I20", f"two nodes use {self._old}, which was recovered while one was started")
+        checked.end_life()
+        checked.disk.put_back(image)
 
     def _move(self, path: DiskPath, target: DiskPath) -> None:
         """Move this directory, and wait until that is durable."""
@@ -150,17 +200,23 @@ class Offline:
         if not snapshot.index:
             return
         place, restored = self._old.with_name("backups"), self._old.with_name("restored")
-        backup = place / "backup"  # in a directory of its own: that of the store is synced at each opening
-        place.mkdir()
+        backups = [place / f"backup{number}" for number in range(BACKUPS)]
+        place.mkdir()  # a directory of their own: that of the store is synced at each opening
         place.disk.sync(place.disk.directory(place.parent))
 
         def begin() -> None:
             if checked.store is None:
                 checked.open()
 
-        def export() -> None:
-            snapshots = checked.running().snapshots
-            rebirth.export_snapshot(snapshots, snapshot.index, snapshot.term, cast(Path, backup))
+        def export(backup: DiskPath) -> None:
+            snapshots, unfinished = checked.running().snapshots, backup.with_name(f"{backup.name}.new")
+            was_there = unfinished.exists()
+            try:
+                rebirth.export_snapshot(snapshots, snapshot.index, snapshot.term, cast(Path, backup))
+            except OSError as error:
+                if unfinished.exists() and not was_there:
+                    raise InvariantViolation("I24", f"a backup is refused, and leaves something: {error}") from error
+                raise
 
         def restore() -> None:
             with rebirth.open_snapshot_file(cast(Path, backup)) as (found, body):
@@ -171,24 +227,39 @@ class Offline:
                     cast(Path, restored), node_id="n1", cluster="rafty", snapshot=members, image=body
                 )
 
-        self._until_told(export, "is there already", lambda: False, begin)
+        begin()
+        link = place / "link"
+        link.disk.link(link)
+        self._refused(lambda: export(link), FileExistsError)
+        if not link.is_symlink():
+            raise InvariantViolation("I20", f"{link} was there before a backup was made, and is not any more")
+        for one in backups:
+            self._until_told(partial(export, one), one, "is there already", lambda: False, begin)
+        backup = self._draw.choice(backups)
         if checked.store is not None:
             checked.end()
-        if self._until_told(restore, "holds a store already", lambda: self._made(restored)):
-            checked.end_life()
-        configuration = _alone(self._newborn(restored))
-        self._use(restored, Model(replace(snapshot, configuration=configuration), snapshot.term, None, snapshot.index))
+        before = checked.disk.image()
+        for again in range(RESTORES):
+            if again:
+                checked.end_life()
+                checked.disk.put_back(before)
+            if self._until_told(restore, restored, "holds a store already", lambda: self._made(restored)):
+                checked.end_life()
+            lone = replace(snapshot, configuration=_alone(self._newborn(restored)))
+            self._use(restored, Model(lone, snapshot.term, None, snapshot.index))
 
     # --------------------------------------------------------------------- steps
 
     def _until_told(
         self,
         act: Callable[[], object],
+        target: DiskPath,
         refusals: str,
         seen: Callable[[], bool],
         begin: Callable[[], object] = lambda: None,
     ) -> bool:
-        """Do this until it is done, or is refused for it was done before, or a person sees that it is; if he looks.
+        """Do this, which makes `target`, until it is done, or is refused for it was done before, or a person sees that
+        it is; if he looks. Another one may do it at the same time.
 
         Returns whether it was told.
         """
@@ -196,6 +267,7 @@ class Offline:
         looks = self._draw.random() < 0.5
 
         def attempt() -> None:
+            self._rivals.expect(act, target, refusals)
             try:
                 act()
             except (StoreError, FileExistsError) as error:
@@ -203,8 +275,12 @@ class Offline:
                     raise
             told.append(True)
 
-        self._until(attempt, lambda: bool(told) or (looks and seen()), begin)
-        return bool(told)
+        def done() -> bool:
+            self._rivals.check()
+            return bool(told) or self._rivals.told or (looks and seen())
+
+        self._until(attempt, done, begin)
+        return bool(told) or self._rivals.told
 
     def _until(
         self, act: Callable[[], object], done: Callable[[], bool], begin: Callable[[], object] = lambda: None
@@ -223,7 +299,7 @@ class Offline:
             except PowerCut:
                 pass
             except (StoreError, OSError) as error:
-                if checked.disk.failures == failures:
+                if checked.disk.failures == failures and not self._rivals.may_be_told(error):
                     raise InvariantViolation("I20", f"a person cannot do this: {error}") from error
                 checked.end_life()
             checked.disk.faults = checked.faults
@@ -301,6 +377,15 @@ class Offline:
     def _same(self, path: DiskPath, before: dict[str, bytes]) -> None:
         if self._picture(path) != before:
             raise InvariantViolation("I20", f"what was in {path} is not there any more, and nobody asked for that")
+
+
+def _is_done(act: Callable[[], object]) -> bool:
+    """Do this; returns whether it was not refused."""
+    try:
+        act()
+    except StoreError:
+        return False
+    return True
 
 
 def _alone(identity: Identity) -> Configuration:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, ClassVar, cast
 from weakref import ReferenceType, ref
 
-from tests.simulation.storage.content import Directory, File
+from tests.simulation.storage.content import Directory, File, Link
 from tests.simulation.storage.files import TOP, SimulatedDisk
 
 
@@ -55,7 +55,7 @@ class DiskPath(PurePosixPath):
         self.disk.rename(self, target)
 
     def is_symlink(self) -> bool:
-        return False
+        return isinstance(self.disk.named(self), Link)
 
     def stat(self) -> os.stat_result:
         return _stat(self.disk.file(self))
@@ -115,6 +115,7 @@ class Handle:
 def _open(path: DiskPath, flags: int, mode: int = 0o666) -> Handle:
     disk = path.disk
     disk.check_power()
+    disk.give_way()
     entry = disk.find(path)
     if entry is None and flags & os.O_CREAT:
         entry = disk.create(path)
@@ -218,6 +219,7 @@ class SimulatedFcntl:
     @staticmethod
     def flock(handle: Handle, how: int) -> None:
         file = handle.file()
+        handle.disk.give_way()
         if isinstance(file.owner, Handle) and file.owner.is_alive:
             raise BlockingIOError(errno.EAGAIN, "locked", handle.name)
         if how & SimulatedFcntl.LOCK_EX:
