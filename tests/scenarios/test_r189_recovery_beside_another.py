@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rafty_transports.storage import DataDirectoryUnusable, rebirth
+from rafty_transports.storage import DataDirectoryUnusable
 from rafty_transports.storage.datadir import DataDirectory
 from rafty_transports.storage.rebirth import RECOVERED, inspect, recover
 from tests.transports.storage_kit import append, open_store
@@ -23,11 +23,11 @@ def test_r189_second_recovery_sees_what_the_first_has_kept(tmp_path: Path, monke
     lock = DataDirectory.lock
 
     def after_another(self: DataDirectory) -> None:
-        monkeypatch.setattr(rebirth.DataDirectory, "lock", lock)
+        monkeypatch.setattr(DataDirectory, "lock", lock)
         recover(path)
         lock(self)
 
-    monkeypatch.setattr(rebirth.DataDirectory, "lock", after_another)
+    monkeypatch.setattr(DataDirectory, "lock", after_another)
     with pytest.raises(DataDirectoryUnusable, match="is there from an earlier recovery"):
         recover(path)
     assert not path.with_name(path.name + RECOVERED).exists()
