@@ -97,10 +97,10 @@ async def test_pauses_between_attempts_double_up_to_a_limit() -> None:
 
 
 async def test_pauses_are_drawn_by_chance() -> None:
-    dialing = Dialing(Limits(backoff_first=0.02, backoff_last=0.02))
+    """A pause is at least what was drawn, and the machine may make it longer: one that is short enough must come."""
+    dialing = Dialing(Limits(backoff_first=0.03, backoff_last=0.03))
     async with dialing.going():
-        await until(lambda: len(dialing.times) == 30)
-    assert min(dialing.pauses) < 0.019
+        await until(lambda: min(dialing.pauses, default=1.0) < 0.029)
 
 
 async def test_a_connection_that_was_there_makes_the_next_pause_short_again() -> None:
