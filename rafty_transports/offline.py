@@ -9,11 +9,12 @@ from pathlib import Path
 from rafty_core.configuration import Configuration, Member
 from rafty_transports.exits import DONE, WrongInput
 from rafty_transports.storage import StoreError
+from rafty_transports.storage.datadir import DataDirectory
 from rafty_transports.storage.rebirth import (
-    KEPT,
     Report,
     create_from_snapshot,
     inspect,
+    looked_at,
     open_snapshot_file,
     survivor_of,
 )
@@ -58,7 +59,7 @@ def recover(data: str, sure: bool) -> int:
     itself = report.configuration.member(identity.node_id)
     address = itself.address if itself is not None and itself.address else "HOST:PORT"
     name = identity.cluster_id.rpartition(".")[0]
-    kept = Path(data).with_name(Path(data).name + KEPT)
+    kept = DataDirectory(Path(data)).kept
     print(
         f"{data} is node {identity.node_id} of the new cluster {identity.cluster_id}; what was there is kept as {kept}"
     )
@@ -90,29 +91,43 @@ def begin_anew(data: str, node_id: str, join: str | None) -> tuple[str, Path]:
 
     `join` is the cluster's id if it was given: it is needed where the directory cannot be read any more.
     """
-    report = _inspected(data)
+    path = Path(data)
+    kept = path.with_name(path.name + SET_ASIDE)
+    try:
+        with looked_at(path) as report:  # nobody begins to use it before it is moved (R199)
+            cluster_id = _cluster_of(report, node_id, join)
+            if kept.exists():
+                raise WrongInput(
+                    f"{kept} is there from an earlier start with --restored; start without that, or move it elsewhere "
+                    "first"
+                )
+            _put_aside(path, kept)
+    except StoreError as error:
+        raise WrongInput(str(error)) from None
+    return cluster_id, kept
+
+
+def _put_aside(path: Path, kept: Path) -> None:
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise WrongInput(f"{path} cannot be put aside: {error.strerror or error}; move it elsewhere yourself") from None
+
+
+def _cluster_of(report: Report, node_id: str, join: str | None) -> str:
     identity = report.identity
     cluster_id = join or (identity.cluster_id if identity is not None else "")
     if not cluster_id:
         raise WrongInput(
-            f"{data} is damaged and does not tell its cluster; give --join with the id that `rafty members` prints"
+            f"{report.path} is damaged and does not tell its cluster; give --join with the id that `rafty members` "
+            "prints"
         )
     if identity is not None and (identity.node_id, identity.cluster_id) != (node_id, cluster_id):
         raise WrongInput(
-            f"{data} belongs to node {identity.node_id} of cluster {identity.cluster_id}, not to {node_id} of "
+            f"{report.path} belongs to node {identity.node_id} of cluster {identity.cluster_id}, not to {node_id} of "
             f"{cluster_id}; give the data directory that is meant"
         )
-    path = Path(data)
-    kept = path.with_name(path.name + SET_ASIDE)
-    if kept.exists():
-        raise WrongInput(
-            f"{kept} is there from an earlier start with --restored; start without that, or move it elsewhere first"
-        )
-    try:
-        path.rename(kept)
-    except OSError as error:
-        raise WrongInput(f"{data} cannot be put aside: {error.strerror or error}; move it elsewhere yourself") from None
-    return cluster_id, kept
+    return cluster_id
 
 
 def _inspected(data: str | Path) -> Report:

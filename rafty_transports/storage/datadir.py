@@ -26,6 +26,12 @@ NEW_MARK = "new-mark"
 LOCK = "lock"
 SNAPSHOTS = "snapshots"
 
+RECOVERED = ".recovered"
+"""Ends the name of a data directory that a recovery has built, and that has not taken its place yet."""
+
+KEPT = ".before-recovery"
+"""Ends the name under which the old data directory is kept."""
+
 PIECE = 1 << 20
 """Bytes that are written anew at once."""
 
@@ -141,11 +147,29 @@ class DataDirectory:
         """Where the files of snapshots are."""
         return self.path / SNAPSHOTS
 
+    @property
+    def kept(self) -> Path:
+        """Where a recovery in place keeps what was here."""
+        return self.path.with_name(self.path.name + KEPT)
+
+    @property
+    def recovered(self) -> Path:
+        """Where a recovery in place builds what takes its place here."""
+        return self.path.with_name(self.path.name + RECOVERED)
+
+    def is_half_recovered(self) -> bool:
+        """Whether a recovery in place was done but for the rename that puts the new directory here."""
+        return not self.database.exists() and self.kept.exists() and self.recovered.exists()
+
     def exists(self) -> bool:
         """Whether a store is here; False where one may be created.
 
         Raises `DataDirectoryUnusable` or `LostWrites` where neither is the case. Changes nothing.
         """
+        if self.is_half_recovered():  # who began anew here would know nothing of what it promised (R197)
+            raise DataDirectoryUnusable(
+                f"{self.path} is just being recovered, or its recovery has broken off; `rafty recover` finishes it"
+            )
         if not self.path.exists():
             return False
         if not self.path.is_dir():
@@ -175,7 +199,7 @@ class DataDirectory:
         if self.path.exists():
             self.sync_name()
         else:
-            self.path.mkdir()
+            self.path.mkdir(exist_ok=True)  # another one may make it, too
             sync_directory(self.path.parent)
 
     def sync_name(self) -> None:
@@ -189,17 +213,22 @@ class DataDirectory:
         Raises `DataDirectoryInUse` if another store has it open, or has just moved or removed it: what is locked then
         is the lock of another directory (R194).
         """
-        handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        moved = f"{self.path} has just been moved, or removed, by another process; look again"
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            raise DataDirectoryInUse(moved) from None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.pread(handle, 32, 0).strip()
+                process = owner.decode() if owner.isdigit() else "unknown"
+                raise DataDirectoryInUse(
+                    f"{self.path} is in use by process {process}; a data directory has one process at a time"
+                ) from None
             if not _is_open_as(handle, self.path / LOCK):
-                raise DataDirectoryInUse(f"{self.path} has just been moved, or removed, by another process; look again")
-        except BlockingIOError:
-            owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
-            os.close(handle)
-            raise DataDirectoryInUse(
-                f"{self.path} is in use by process {owner or 'unknown'}; a data directory has one process at a time"
-            ) from None
+                raise DataDirectoryInUse(moved)
         except BaseException:
             os.close(handle)
             raise
@@ -210,6 +239,17 @@ class DataDirectory:
         if self._lock is not None:
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def remove(self) -> None:
+        """Remove the locked directory, whose store is gone; its lock last, so that nobody comes before (R195)."""
+        if self.snapshots.is_dir():
+            shutil.rmtree(self.snapshots)
+        sync_directory(self.path)
+        for path in self.path.iterdir():
+            if path.name != LOCK:
+                path.unlink()
+        (self.path / LOCK).unlink()
+        self.path.rmdir()
 
     def release(self) -> None:
         """Let other processes use the directory; harmless if they may already."""

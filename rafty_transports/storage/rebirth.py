@@ -11,9 +11,8 @@ A new data directory is built beside the old one and takes its place by two rena
 name. Whatever a crash leaves in between is recognised and finished by the next attempt.
 """
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -29,12 +28,6 @@ from rafty_transports.storage.examine import Contents, build, examine
 from rafty_transports.storage.identity import Birth, reborn
 from rafty_transports.storage.snapshot_files import name_of
 from rafty_transports.storage.snapshot_format import PIECE, Encoder, SnapshotFile, body_of, verify
-
-RECOVERED = ".recovered"
-"""Ends the name of a data directory that was built and has not taken its place yet."""
-
-KEPT = ".before-recovery"
-"""Ends the name under which the old data directory is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +59,26 @@ def inspect(path: str | Path) -> Report:
     Not promised: that what is seen is durable, for who wrote it may have been killed before that. Opening the store
     makes it durable.
     """
+    with looked_at(path) as report:
+        return report
+
+
+@contextmanager
+def looked_at(path: str | Path) -> Iterator[Report]:
+    """Look at a data directory as `inspect` does. In this block no other process uses it."""
     directory = DataDirectory(Path(path))
-    try:
-        with _locked(directory):
-            return _report(directory.path, examine(directory, None))
-    except CorruptStore as error:
-        return Report(directory.path, str(error))
+    with _locked(directory):
+        try:
+            report = _report(directory.path, _contents(directory))
+        except CorruptStore as error:
+            report = Report(directory.path, str(error))
+        yield report
 
 
 def survivor_of(path: str | Path) -> Path:
     """Where a survivor's directory is now: under its other name if a recovery ended before the last rename (R125)."""
-    path = Path(path)
-    kept = path.with_name(path.name + KEPT)
-    return kept if _half_recovered(path) else path
-
-
-def _half_recovered(path: Path) -> bool:
-    """Whether a recovery in place was done but for the rename that puts the new directory there."""
-    others = (path.with_name(path.name + end) for end in (KEPT, RECOVERED))
-    return not path.exists() and all(other.exists() for other in others)
+    directory = DataDirectory(Path(path))
+    return directory.kept if directory.is_half_recovered() else directory.path
 
 
 def check_snapshot_file(path: str | Path) -> SnapshotFile:
@@ -158,27 +152,26 @@ def recover(
     cluster  the new cluster's name; None: the old one's
     members  the new configuration, which names the survivor; None: the survivor alone, as voter
     into     the new data directory. None: it takes the place of the old one, which is then kept beside it under the
-             same name with `KEPT` behind it; where that cannot be, for it is a mount point, say, give another path
+             same name with ".before-recovery" behind it; where that cannot be, for it is a mount point, say, give
+             another path
 
     Entries that the survivor holds become part of the new cluster's history though they may not have been committed;
-    what it does not hold is lost, committed or not. What lies under the name with `RECOVERED` behind it is removed
+    what it does not hold is lost, committed or not. What lies under the name with ".recovered" behind it is removed
     if no node has used it, once all is verified that takes its place.
 
     Returns whose the directory is now. Raises `ValueError` for a name or members that cannot be, and kinds of
-    `StoreError`; the old directory is then as it was, or beside it under the name that ends with `KEPT`: the next call
-    goes on then.
+    `StoreError`; the old directory is then as it was, or beside it under the name that ends with ".before-recovery":
+    the next call goes on then, and no node begins anew meanwhile.
     """
-    path = Path(path)
-    built = path.with_name(path.name + RECOVERED) if into is None else Path(into)
-    kept = path.with_name(path.name + KEPT)
-    with disk_errors(f"{path} cannot be recovered", DataDirectoryUnusable):
-        if into is None and _half_recovered(path):
-            return _finish(built, path, kept)
-        directory = DataDirectory(path)
+    directory = DataDirectory(Path(path))
+    built = directory.recovered if into is None else Path(into)
+    with disk_errors(f"{directory.path} cannot be recovered", DataDirectoryUnusable):
+        if into is None and directory.is_half_recovered():
+            return _finish(directory)
         with _locked(directory):
             if into is None:
-                _refuse_kept(kept)  # not before: another one may be recovering (R189)
-            old = examine(directory, None)
+                _refuse_kept(directory)  # not before: another one may be recovering (R189)
+            old = _contents(directory)
             birth = _reborn(old, cluster, members)
             batches = list(_without_configurations(old))
             with _image_of(directory, old.snapshot) as image:
@@ -187,26 +180,43 @@ def recover(
                 identity = _create(built, birth, old.snapshot, image, batches, old.state.term)
             if into is not None:
                 return identity
-            path.rename(kept)
-            return _take_place(built, path)
+            return _take_place(directory, moving=True)
 
 
-def _finish(built: Path, path: Path, kept: Path) -> Identity:
+def _finish(directory: DataDirectory) -> Identity:
     """Do the last rename of an earlier recovery, if nobody else does: who moved the old one has its lock (R196)."""
-    directory = DataDirectory(kept)
-    directory.lock()
+    old = DataDirectory(directory.kept)
+    old.lock()
     try:
-        if not _half_recovered(path):
-            _refuse_kept(kept)
-        return _take_place(built, path)
+        if not directory.is_half_recovered():
+            _refuse_kept(directory)
+        return _take_place(directory, moving=False)
+    except CorruptStore as error:
+        raise DataDirectoryUnusable(
+            f"what a recovery has built is damaged ({error}); the old directory is {old.path}: give it its old name "
+            "when that one is moved elsewhere, and begin again"
+        ) from error
     finally:
-        directory.release()
+        old.release()
 
 
-def _refuse_kept(kept: Path) -> None:
-    if kept.exists():
-        sync_directory(kept.parent)  # or it is moved, and the new one has not its place for good (R185)
-        raise DataDirectoryUnusable(f"{kept} is there from an earlier recovery; move it elsewhere first")
+def _take_place(directory: DataDirectory, *, moving: bool) -> Identity:
+    """What was built takes its place; the old directory, whose lock is held, is moved before, or was."""
+    path, built = directory.path, DataDirectory(directory.recovered)
+    with _locked(built):
+        found = examine(built, None)
+        if moving:
+            path.rename(directory.kept)
+        sync_directory(path.parent)  # or the second rename may survive the first, and the old directory be gone (R182)
+        built.path.rename(path)
+        sync_directory(path.parent)
+    return _identity(found.birth, found.state.boot)
+
+
+def _refuse_kept(directory: DataDirectory) -> None:
+    if directory.kept.exists():
+        sync_directory(directory.path.parent)  # or it is moved, and the new one has not its place for good (R185)
+        raise DataDirectoryUnusable(f"{directory.kept} is there from an earlier recovery; move it elsewhere first")
 
 
 def _remove_unused(built: Path) -> None:
@@ -216,6 +226,7 @@ def _remove_unused(built: Path) -> None:
     nobody begins to use it meanwhile (R195).
     """
     directory = DataDirectory(built)
+    directory.exists()  # raises for what is none
     directory.lock()
     try:
         if directory.exists():
@@ -223,10 +234,7 @@ def _remove_unused(built: Path) -> None:
                 raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
             directory.database.unlink()
         sync_directory(built)  # even if it was gone before: who removed it may have been killed before this sync (R181)
-        if directory.snapshots.is_dir():
-            shutil.rmtree(directory.snapshots)
-        sync_directory(built)
-        shutil.rmtree(built)
+        directory.remove()
     finally:
         directory.release()
 
@@ -296,27 +304,27 @@ def _write_snapshot(directory: DataDirectory, birth: Birth, snapshot: Snapshot, 
     put_in_place(temporary, directory.snapshots / name_of(snapshot))
 
 
-def _take_place(built: Path, path: Path) -> Identity:
-    directory = DataDirectory(built)
-    with _locked(directory):
-        found = examine(directory, None)
-        sync_directory(path.parent)  # or the second rename may survive the first, and the old directory be gone (R182)
-        built.rename(path)
-        sync_directory(path.parent)
-    return _identity(found.birth, found.state.boot)
-
-
 @contextmanager
 def _locked(directory: DataDirectory) -> Iterator[None]:
-    """The directory holds a store, and no other process uses it."""
-    if not directory.exists():
-        raise DataDirectoryUnusable(f"{directory.path} holds no store")
+    """The directory holds a store, or what is left of one, and no other process uses it."""
+    with suppress(CorruptStore):
+        _refuse_nothing(directory)
     with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
         directory.lock()
         try:
             yield
         finally:
             directory.release()
+
+
+def _contents(directory: DataDirectory) -> Contents:
+    _refuse_nothing(directory)
+    return examine(directory, None)
+
+
+def _refuse_nothing(directory: DataDirectory) -> None:
+    if not directory.exists():
+        raise DataDirectoryUnusable(f"{directory.path} holds no store")
 
 
 def _report(path: Path, found: Contents) -> Report:

@@ -117,7 +117,7 @@ class SqliteStore:
                 if not directory.exists():
                     create(directory, wanted)
                 else:
-                    directory.make()  # a rename may have put it there, whose sync nobody waited for (R175)
+                    directory.sync_name()  # a rename may have put it there, whose sync nobody waited for (R175)
                     directory.lock()
                 store = cls(directory, examine(directory, wanted), address)
                 directory.sign()

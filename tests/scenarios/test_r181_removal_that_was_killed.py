@@ -11,7 +11,7 @@ import pytest
 from rafty_core.entries import COMMAND, Batch
 from rafty_core.output import Write
 from rafty_core.stable import Snapshot
-from rafty_transports.storage.rebirth import RECOVERED
+from rafty_transports.storage.datadir import RECOVERED
 from tests.simulation.storage.scripted import VOTERS, ScriptedDisk
 
 

@@ -12,7 +12,8 @@ from typing import cast
 import pytest
 
 from rafty_transports.storage import StoreError, rebirth
-from rafty_transports.storage.rebirth import KEPT, Report
+from rafty_transports.storage.datadir import KEPT
+from rafty_transports.storage.rebirth import Report
 from tests.simulation.storage.scripted import ScriptedDisk, length_of_recovery, survivor
 
 SHORT = (0, 8, 9, 13)

@@ -22,7 +22,8 @@ from rafty_transports.storage import (
     DataDirectoryUnusable,
     SqliteStore,
 )
-from rafty_transports.storage.rebirth import RECOVERED, recover
+from rafty_transports.storage.datadir import RECOVERED
+from rafty_transports.storage.rebirth import recover
 from tests.transports.storage_kit import (
     append,
     batch,

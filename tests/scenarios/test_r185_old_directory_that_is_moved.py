@@ -9,7 +9,7 @@ takes both of them. So the names are made durable before anybody is sent to chan
 import pytest
 
 from rafty_transports.storage import StoreError
-from rafty_transports.storage.rebirth import KEPT
+from rafty_transports.storage.datadir import KEPT
 from tests.simulation.storage.scripted import length_of_recovery, survivor
 from tests.simulation.storage.system import SimulatedShutil
 

@@ -15,7 +15,7 @@ import pytest
 from rafty_core.configuration import Configuration
 from rafty_core.stable import Snapshot
 from rafty_transports.storage import StoreError, rebirth
-from rafty_transports.storage.rebirth import KEPT
+from rafty_transports.storage.datadir import KEPT
 from tests.simulation.storage.scripted import ScriptedDisk, survivor
 from tests.simulation.storage.system import DiskPath
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rafty_transports.storage import DataDirectoryUnusable
-from rafty_transports.storage.datadir import DataDirectory
-from rafty_transports.storage.rebirth import RECOVERED, inspect, recover
+from rafty_transports.storage.datadir import RECOVERED, DataDirectory
+from rafty_transports.storage.rebirth import inspect, recover
 from tests.transports.storage_kit import append, open_store
 
 

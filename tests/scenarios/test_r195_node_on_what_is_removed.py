@@ -12,36 +12,53 @@ import pytest
 from rafty_core import Configuration
 from rafty_core.output import Write
 from rafty_transports.storage import DataDirectoryInUse, SqliteStore
-from rafty_transports.storage.datadir import DataDirectory
-from rafty_transports.storage.rebirth import RECOVERED, inspect, recover
+from rafty_transports.storage.datadir import RECOVERED, DataDirectory
+from rafty_transports.storage.rebirth import inspect, recover
 from tests.transports.storage_kit import append, open_store
 
 
-def test_r195_what_a_node_begins_to_use_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, release, refused = tmp_path / "n1", DataDirectory.release, list[DataDirectoryInUse]()
-    built = path.with_name(path.name + RECOVERED)
-    store = open_store(path)
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A survivor, and beside it what an earlier recovery has built of it."""
+    store = open_store(tmp_path / "n1")
     append(store, 1, 1, 5)
     store.close()
-    recover(path, into=built)
+    recover(tmp_path / "n1", into=tmp_path / ("n1" + RECOVERED))
+    return tmp_path / "n1"
+
+
+def test_r195_what_a_node_has_begun_to_use_is_not_removed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is started as soon as the lock is let go of, if it is."""
+    built, release, used = data.with_name(data.name + RECOVERED), DataDirectory.release, []
 
     def and_start_a_node(self: DataDirectory) -> None:
         release(self)
-        if self.path == built and built.exists():
+        if self.path == built and (built / "raft.db").exists():
             monkeypatch.undo()
             with closing(SqliteStore.open(built, node_id="n1")) as node:
                 node.write([Write(1, 7, "n1")])
+                used.append(node)
 
-    def unlink(self: Path, missing_ok: bool = False) -> None:
-        if self == built / "raft.db":
-            with pytest.raises(DataDirectoryInUse) as caught:
-                SqliteStore.open(built, node_id="n1", initial=Configuration.of("n1"))
-            refused.append(caught.value)
-        plain(self, missing_ok)
-
-    plain = Path.unlink
     monkeypatch.setattr(DataDirectory, "release", and_start_a_node)
-    monkeypatch.setattr(Path, "unlink", unlink)
-    recover(path)
+    recover(data)
+    assert len(used) == 1  # what has taken its place, and was just built
+    assert inspect(data).term == 7
+    assert inspect(data).identity == used[0].identity
+
+
+@pytest.mark.parametrize("name", ["raft.db", "mark"])
+def test_r195_nobody_begins_anew_in_what_is_removed(data: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    built, unlink = data.with_name(data.name + RECOVERED), Path.unlink
+    refused: list[DataDirectoryInUse] = []
+
+    def after_a_start(self: Path, missing_ok: bool = False) -> None:
+        if self == built / name and not refused:
+            with pytest.raises(DataDirectoryInUse) as caught:
+                open_store(built, initial=Configuration.of("n1"))
+            refused.append(caught.value)
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", after_a_start)
+    recover(data)
     assert len(refused) == 1
-    assert inspect(path).term == 1
+    assert inspect(data).last_index == 5

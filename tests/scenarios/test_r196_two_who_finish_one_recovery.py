@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rafty_transports.storage import DataDirectoryInUse, DataDirectoryUnusable, StoreError, rebirth
-from rafty_transports.storage.datadir import DataDirectory, sync_directory
-from rafty_transports.storage.rebirth import KEPT, RECOVERED, inspect, recover
+from rafty_transports.storage.datadir import KEPT, RECOVERED, DataDirectory, sync_directory
+from rafty_transports.storage.rebirth import inspect, recover
 from tests.transports.storage_kit import append, open_store
 
 

@@ -152,10 +152,13 @@ class SimulatedDisk:
         self._change(path, {path.name: Directory()})
 
     def remove(self, path: PurePosixPath) -> None:
-        """Take this name away."""
+        """Take this name away. Raises `OSError` for a directory in which something is."""
         self.give_way()
-        if self.named(path) is None:
+        entry = self.named(path)
+        if entry is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        if isinstance(entry, Directory) and entry.names:
+            raise OSError(errno.ENOTEMPTY, "not empty", str(path))
         self._change(path, {path.name: None})
         self._end_after(self.faults.removing)
 

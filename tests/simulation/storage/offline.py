@@ -22,11 +22,12 @@ from rafty_core.entries import CONFIGURATION, NO_OP, Batch
 from rafty_core.history import InvariantViolation
 from rafty_core.output import Write
 from rafty_transports.interfaces import Identity
-from rafty_transports.storage import SqliteStore, StoreError, rebirth
+from rafty_transports.storage import StoreError, datadir, rebirth
 from tests.simulation.storage.checked import CheckedStore
 from tests.simulation.storage.faults import DiskFaults, PowerCut
 from tests.simulation.storage.model import Model
 from tests.simulation.storage.rivals import Rivals
+from tests.simulation.storage.starts import Starts
 from tests.simulation.storage.system import DiskPath, SimulatedShutil
 
 LONGEST = 150
@@ -57,6 +58,7 @@ class Offline:
         assert identity is not None
         self._before = identity.cluster_id  # of the cluster that is recovered
         self._rivals = Rivals(checked, self._picture)
+        self._starts = Starts(checked, self._picture)
 
     def run(self) -> None:
         """Let a person do some of it. Raises `InvariantViolation`."""
@@ -66,7 +68,7 @@ class Offline:
         if state is not None and self._draw.random() < 0.5:
             self._back_up_and_restore(state)
         for _ in range(self._draw.choice((0, 1, 2))):
-            self._recover_elsewhere(self._draw.choice((rebirth.RECOVERED, ".elsewhere")))
+            self._recover_elsewhere(self._draw.choice((datadir.RECOVERED, ".elsewhere")))
         image = self._checked.disk.image()
         self._recover()
         for _ in range(MORE):
@@ -94,19 +96,19 @@ class Offline:
 
     def _recover(self) -> None:
         """Recover in place; a directory that a node has used is in the way, and stays."""
-        built, kept = (self._old.with_name(self._old.name + end) for end in (rebirth.RECOVERED, rebirth.KEPT))
+        built, kept = (self._old.with_name(self._old.name + end) for end in (datadir.RECOVERED, datadir.KEPT))
         if built.exists() and self._boot(built) > 0:
             before = self._picture(built)
             self._refused(lambda: self._to_recover(None), StoreError)
             self._same(built, before)
             self._move(built, self._old.with_name("moved"))
         if self._draw.random() < 0.3:
-            self._start_beside_a_recovery()
+            self._draw.choice((self._starts.before_it_has_the_lock, self._starts.all_along))()
         before = self._picture(self._old)
         if built.exists() and self._draw.random() < 0.5:
             self._recover_in_vain(built)
         if built.exists() and self._boot(built) == 0:
-            self._recover_beside_a_node(built)
+            self._starts.on_what_is_removed(built)
 
         def recover() -> None:
             if kept.exists() and self._old.exists() and self._draw.random() < 0.5:
@@ -115,7 +117,8 @@ class Offline:
                 self._to_recover(None)
 
         refusals = "is there from an earlier recovery|holds a store already"
-        told = self._until_told(recover, self._old, refusals, lambda: kept.exists() and self._made(self._old))
+        broken = self._starts.once_it_has_broken_off
+        told = self._until_told(recover, self._old, refusals, lambda: kept.exists() and self._made(self._old), broken)
         self._same(kept, before)
         if told and self._draw.random() < 0.5:
             SimulatedShutil.rmtree(kept)  # it is on another disk now
@@ -129,45 +132,6 @@ class Offline:
         nobody = Configuration.of("nobody")
         self._refused(lambda: rebirth.recover(cast(Path, self._old), members=nobody), ValueError)
         self._same(built, before)
-
-    def _recover_beside_a_node(self, built: DiskPath) -> None:
-        """A node begins to use what an earlier recovery has built, and was about to be removed (R195)."""
-        checked, used = self._checked, []
-        image = checked.disk.image()
-
-        def use() -> bool:
-            store = SqliteStore.open(cast(Path, built), node_id="n1")
-            store.load()
-            store.close()
-            used.append(self._picture(built))
-            return True
-
-        with checked.quietly():
-            checked.disk.meanwhile(self._draw.randrange(30), lambda: _is_done(use), anywhere=True)
-            _is_done(lambda: self._to_recover(None))
-            checked.disk.nothing_meanwhile()
-        if used and used[0] not in (self._picture(built), self._picture(self._old)):
-            raise InvariantViolation("I20", f"a node has used {built} while it was in the way, and it is gone")
-        checked.end_life()
-        checked.disk.put_back(image)
-
-    def _start_beside_a_recovery(self) -> None:
-        """A node is started, and the directory moved away while it has not locked it yet (R194)."""
-        checked = self._checked
-        image = checked.disk.image()
-
-        def start() -> None:
-            SqliteStore.open(cast(Path, self._old), node_id="n1")
-
-        with checked.quietly():
-            recover = partial(self._to_recover, None)
-            checked.disk.meanwhile(self._draw.randrange(6), lambda: _is_done(recover), anywhere=True)
-            started = _is_done(start)
-            checked.disk.nothing_meanwhile()
-            if started and _is_done(start):
-                raise InvariantViolation("I20", f"two nodes use {self._old}, which was recovered while one was started")
-        checked.end_life()
-        checked.disk.put_back(image)
 
     def _move(self, path: DiskPath, target: DiskPath) -> None:
         """Move this directory, and wait until that is durable."""
@@ -291,6 +255,7 @@ class Offline:
         faults = replace(checked.faults, cutting=cutting, renaming=self._renaming, removing=self._removing)
         for attempt in range(100):
             begin()
+            self._rivals.none()
             checked.disk.faults = faults if attempt < ATTEMPTS else DiskFaults(limit=checked.faults.limit)
             failures = checked.disk.failures
             try:
@@ -377,15 +342,6 @@ class Offline:
     def _same(self, path: DiskPath, before: dict[str, bytes]) -> None:
         if self._picture(path) != before:
             raise InvariantViolation("I20", f"what was in {path} is not there any more, and nobody asked for that")
-
-
-def _is_done(act: Callable[[], object]) -> bool:
-    """Do this; returns whether it was not refused."""
-    try:
-        act()
-    except StoreError:
-        return False
-    return True
 
 
 def _alone(identity: Identity) -> Configuration:

@@ -60,7 +60,6 @@ _PLUGS: list[tuple[Any, str, Any]] = [
     (snapshot_format, "PIECE", PIECE),
     (rebirth, "PIECE", PIECE),
     (rebirth, "Path", _same),
-    (rebirth, "shutil", system.SimulatedShutil),
     (sqlite, "Path", _same),
 ]
 _SHIPPED = [(module, name, getattr(module, name)) for module, name, _ in _PLUGS]

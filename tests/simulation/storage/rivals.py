@@ -17,7 +17,8 @@ OFTEN = (0, 0, 0.4)
 
 REFUSALS = re.compile(
     "is just being written by another|has just been written, or given up|has come to be there meanwhile"
-    "|is in use by|has just been moved|is there from an earlier recovery|holds a store already|is there already"
+    "|is in use by|has just been moved|is just being recovered"
+    "|is there from an earlier recovery|holds a store already|is there already"
 )
 """What one of two may be told."""
 
@@ -32,22 +33,24 @@ class Rivals:
         self._picture = picture
         self._often = checked.draw.choice(OFTEN)
         self._made: list[tuple[DiskPath, dict[str, bytes]]] = []
-        self.came = self.told = False
-        """Whether there was one in this attempt, and whether it was told that it is done."""
+        self.told = False
+        """Whether there was one in this attempt that was told that it is done."""
+
+    def none(self) -> None:
+        """An attempt begins, and nobody else is there."""
+        self._made.clear()
+        self.told = False
 
     def expect(self, act: Callable[[], object], target: DiskPath, refusals: str) -> None:
         """In this attempt another one may do this, which makes `target`."""
-        self._made.clear()
-        self.came = self.told = False
 
         def come() -> bool:
-            self.came = True
             failures = self._checked.disk.failures
             try:
                 act()
                 self._made.append((target, self._picture(target)))
             except (StoreError, OSError) as error:
-                if not self.may_be_told(error) and self._checked.disk.failures == failures:
+                if not REFUSALS.search(str(error)) and self._checked.disk.failures == failures:
                     raise InvariantViolation("I20", f"who does the same at once is told: {error}") from error
                 self.told = re.search(refusals, str(error)) is not None
             else:
@@ -59,8 +62,8 @@ class Rivals:
             self._checked.disk.meanwhile(operations, come, anywhere=True)
 
     def may_be_told(self, error: Exception) -> bool:
-        """Whether this is a refusal that another one explains."""
-        return self.came and REFUSALS.search(str(error)) is not None
+        """Whether this is a refusal that another one explains, who was told that it is done."""
+        return self.told and REFUSALS.search(str(error)) is not None
 
     def check(self) -> None:
         """What the other one has made is there, whoever came to an end since."""

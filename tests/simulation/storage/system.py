@@ -44,8 +44,13 @@ class DiskPath(PurePosixPath):
     def iterdir(self) -> "Iterator[DiskPath]":
         return iter([self / name for name in self.disk.directory(self).names])
 
-    def mkdir(self) -> None:
-        self.disk.make_directory(self)
+    def mkdir(self, exist_ok: bool = False) -> None:
+        self.disk.give_way()
+        if not exist_ok or not self.is_dir():
+            self.disk.make_directory(self)
+
+    def rmdir(self) -> None:
+        self.unlink()
 
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok or self.exists():

@@ -1,0 +1,36 @@
+"""R198: a node that saw its store makes the directory again which a recovery has just moved away.
+
+Found by a reader. It made what was not there any more, and put its lock into it: the recovery's last rename failed, and
+could not be done by any other one.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from rafty_transports.storage import DataDirectoryInUse
+from rafty_transports.storage.datadir import KEPT, RECOVERED, DataDirectory
+from rafty_transports.storage.rebirth import inspect, recover
+from tests.transports.storage_kit import append, open_store
+
+
+def test_r198_what_was_moved_away_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "n1"
+    store = open_store(data)
+    append(store, 1, 1, 5)
+    store.close()
+    recover(data, into=data.with_name(data.name + RECOVERED))
+    exists = DataDirectory.exists
+
+    def and_is_moved(self: DataDirectory) -> bool:
+        monkeypatch.undo()
+        found = exists(self)
+        data.rename(data.with_name(data.name + KEPT))
+        return found
+
+    monkeypatch.setattr(DataDirectory, "exists", and_is_moved)
+    with pytest.raises(DataDirectoryInUse, match="has just been moved, or removed, by another process"):
+        open_store(data)
+    assert not data.exists()
+    recover(data)
+    assert inspect(data).last_index == 5
