@@ -166,10 +166,15 @@ class DataDirectory:
 
         Raises `DataDirectoryUnusable` or `LostWrites` where neither is the case. Changes nothing.
         """
+        if self._is_there():
+            return True
         if self.is_half_recovered():  # who began anew here would know nothing of what it promised (R197)
             raise DataDirectoryUnusable(
                 f"{self.path} is just being recovered, or its recovery has broken off; `rafty recover` finishes it"
             )
+        return False
+
+    def _is_there(self) -> bool:
         if not self.path.exists():
             return False
         if not self.path.is_dir():

@@ -12,7 +12,7 @@ import pytest
 from rafty_core import Configuration
 from rafty_core.stable import Snapshot
 from rafty_transports.storage import DataDirectoryUnusable, rebirth
-from rafty_transports.storage.datadir import KEPT, RECOVERED, sync_directory
+from rafty_transports.storage.datadir import KEPT, RECOVERED, DataDirectory, sync_directory
 from rafty_transports.storage.rebirth import create_from_snapshot, inspect, recover
 from tests.transports.storage_kit import append, open_store
 
@@ -57,3 +57,21 @@ def test_r197_nobody_begins_anew_while_a_recovery_goes_on(data: Path, monkeypatc
     recover(data)
     assert len(refused) == 1
     assert inspect(data).term == 7
+
+
+def test_r197_nobody_begins_anew_where_a_store_was_a_moment_ago(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is moved away just before the node looks: what it sees then is no new directory."""
+    recover(data, into=data.with_name(data.name + RECOVERED))
+    is_there = DataDirectory._is_there
+
+    def not_any_more(self: DataDirectory) -> bool:
+        monkeypatch.undo()
+        data.rename(data.with_name(data.name + KEPT))
+        return is_there(self)
+
+    monkeypatch.setattr(DataDirectory, "_is_there", not_any_more)
+    with pytest.raises(DataDirectoryUnusable, match=WAITING):
+        open_store(data)
+    assert not data.exists()
+    recover(data)
+    assert inspect(data).last_index == 5

@@ -6,8 +6,9 @@ Law: *any operation may be the last one before power is lost*, and whoever had a
 import errno
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from tests.simulation.storage.content import KEPT, LOST, SECTOR, Directory, File, Link
 from tests.simulation.storage.faults import NO_FAULTS, DiskFaults, PowerCut
@@ -17,6 +18,14 @@ BLOCK = 4096
 
 TOP = "disk"
 """The one directory that is always there."""
+
+
+Moment = Literal["operation", "before", "renamed"]
+"""When another one may come in between: after an operation that changes something, before something that is asked of
+the operating system, or after a rename."""
+
+OPERATIONS, ANYWHERE, RENAMES = map(frozenset[Moment], (("operation",), ("operation", "before"), ("renamed",)))
+"""Kinds of moments."""
 
 
 class SimulatedDisk:
@@ -38,7 +47,7 @@ class SimulatedDisk:
         """By path, what the process that uses the disk has connected to databases."""
         self._left: int | None = None  # operations until power is cut
         self._meanwhile: tuple[int, Callable[[], bool]] | None = None
-        self._anywhere = False
+        self._moments = OPERATIONS
         self._root = Directory()
         self._root.change({TOP: Directory()})
         self._root.sync()
@@ -49,12 +58,10 @@ class SimulatedDisk:
         """Let power be cut at the operation after so many; None: not at all."""
         self._left = operations
 
-    def meanwhile(self, operations: int, call: Callable[[], bool], *, anywhere: bool = False) -> None:
-        """After so many operations another thread comes in between: `call` is called, until it says that it is done.
-
-        anywhere  it may come before something is opened, locked, removed or renamed, too: those are counted then
-        """
-        self._meanwhile, self._anywhere = (operations, call), anywhere
+    def meanwhile(self, moments: int, call: Callable[[], bool], of: frozenset[Moment] = OPERATIONS) -> None:
+        """After so many moments of these kinds another thread comes in between: `call` is called, until it says that
+        it is done."""
+        self._meanwhile, self._moments = (moments, call), of
 
     def nothing_meanwhile(self) -> None:
         """No other thread comes in between any more."""
@@ -91,6 +98,15 @@ class SimulatedDisk:
     def put_back(self, image: Directory) -> None:
         """Let the disk hold what it held when this image was taken; nobody uses it now."""
         self._root = image.copy()
+
+    @contextmanager
+    def copied(self) -> Iterator[None]:
+        """In this block all is done on a copy, with what is seen now, all of it durable; after it all is as before."""
+        root, self._root = self._root, self._root.copy()
+        try:
+            yield
+        finally:
+            self._root = root
 
     # -------------------------------------------------------------------- names
 
@@ -173,6 +189,7 @@ class SimulatedDisk:
         if isinstance(entry, Directory) and self.find(after) is not None:
             raise FileExistsError(errno.EEXIST, "exists", str(after))
         self._change(before, {before.name: None, after.name: entry})
+        self._let_others("renamed")
         self._end_after(self.faults.renaming)
 
     # ------------------------------------------------------------------ content
@@ -208,9 +225,8 @@ class SimulatedDisk:
         entry.sync()
 
     def give_way(self) -> None:
-        """Something is about to be opened, locked, removed or renamed: another one may come in between."""
-        if self._anywhere:
-            self._let_others()
+        """Something is about to be looked for, opened, locked, made, removed or renamed: others may come in between."""
+        self._let_others("before")
 
     def check_power(self) -> None:
         """Raise `PowerCut` if there is none."""
@@ -243,11 +259,11 @@ class SimulatedDisk:
             self._left -= 1
             if self._left < 0:
                 self._cut_power()
-        self._let_others()
+        self._let_others("operation")
 
-    def _let_others(self) -> None:
-        if self._meanwhile is not None:
-            operations, call = self._meanwhile
+    def _let_others(self, moment: Moment) -> None:
+        if self._meanwhile is not None and moment in self._moments:
+            moments, call = self._meanwhile
             self._meanwhile = None
-            if operations > 0 or not call():
-                self._meanwhile = (operations - 1, call)
+            if moments > 0 or not call():
+                self._meanwhile = (moments - 1, call)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from rafty_core.history import InvariantViolation
 from rafty_transports.storage import StoreError
+from tests.simulation.storage.files import ANYWHERE, RENAMES
 from tests.simulation.storage.lives import Lives
 from tests.simulation.storage.system import DiskPath
 
@@ -58,8 +59,11 @@ class Rivals:
             return True
 
         if self._checked.draw.random() < self._often:
-            operations = self._checked.draw.choice((0, 1, 2, 3, 4, 5, self._checked.draw.randrange(150)))
-            self._checked.disk.meanwhile(operations, come, anywhere=True)
+            draw = self._checked.draw
+            if draw.random() < 0.3:
+                self._checked.disk.meanwhile(draw.randrange(6), come, RENAMES)
+            else:
+                self._checked.disk.meanwhile(draw.choice((draw.randrange(12), draw.randrange(200))), come, ANYWHERE)
 
     def may_be_told(self, error: Exception) -> bool:
         """Whether this is a refusal that another one explains, who was told that it is done."""

@@ -1,7 +1,7 @@
 """A node is started while a person recovers its data directory, or once that has broken off.
 
 Law: *a node that is started holds what the directory held, or is refused, and nobody else uses what it uses* (faults
-R194, R195, R197, R198).
+R194, R195, R197, R198, R225).
 
 Each of these is tried on a disk without faults, which is afterwards what it was before.
 """
@@ -14,7 +14,9 @@ from typing import cast
 from rafty_core.configuration import Configuration
 from rafty_core.history import InvariantViolation
 from rafty_core.stable import Stable
-from rafty_transports.storage import SqliteStore, StoreError, rebirth
+from rafty_transports.storage import CorruptStore, SqliteStore, StoreError, rebirth
+from rafty_transports.storage.datadir import KEPT, RECOVERED
+from tests.simulation.storage.files import ANYWHERE, RENAMES
 from tests.simulation.storage.lives import Lives
 from tests.simulation.storage.system import DiskPath
 
@@ -28,18 +30,24 @@ class Starts:
         self._checked = checked
         self._picture = picture
         self._path = checked.path
+        self._draw = checked.draw
 
     def before_it_has_the_lock(self) -> None:
-        """The directory is moved away while the node has opened the lock, and not taken it (R194)."""
+        """The directory is moved away while the node looks at it, or has opened the lock and not taken it."""
+        found: list[Stable] = []
+
+        def start() -> None:
+            found.append(self._open().load())
+
+        act = self._draw.choice((self._recover, self._recover_in_part))
         with self._for_a_try():
-            recover = self._recover
-            self._checked.disk.meanwhile(self._checked.draw.randrange(6), lambda: _is_done(recover), anywhere=True)
-            started = _is_done(self._open)
-            self._checked.disk.nothing_meanwhile()
-            if started and _is_done(self._open):
-                raise InvariantViolation(
-                    "I20", f"two nodes use {self._path}, which was recovered while one was started"
-                )
+            self._meanwhile(14, act)
+            started = self._is_done(start)
+            if started and self._is_done(start):
+                raise InvariantViolation("I20", f"two nodes use {self._path}, moved while one was started")
+            if not started and not (self._path / "raft.db").exists() and not self._is_done(self._recover):
+                raise InvariantViolation("I20", f"a node was started, and {self._path} can be recovered no more")
+        self._check(found)
 
     def all_along(self) -> None:
         """From some moment on a node is started again and again until it is not refused: its supervisor does that."""
@@ -49,42 +57,85 @@ class Starts:
             found.append(self._open().load())
 
         with self._for_a_try():
-            self._checked.disk.meanwhile(self._checked.draw.randrange(200), lambda: _is_done(start), anywhere=True)
-            _is_done(self._recover)
-            self._checked.disk.nothing_meanwhile()
+            before = self._picture(self._path)
+            self._meanwhile(250, start)
+            if not self._is_done(self._recover) and not found and self._picture(self._path) != before:
+                raise InvariantViolation("I20", f"a recovery is refused, and {self._path} is not what it was")
         self._check(found)
 
     def once_it_has_broken_off(self) -> None:
-        """Nothing is where the directory was: who begins anew there would know nothing of what it promised (R197)."""
-        if not (self._path / "raft.db").exists():
-            found: list[Stable] = []
-            with self._for_a_try():
-                _is_done(lambda: found.append(self._open().load()))
-            self._check(found)
+        """Nothing is where the directory was: who begins anew there would know nothing of what it promised (R197).
+
+        If what was built is damaged the person is told what to do, and not what helps a member of a cluster (R225).
+        """
+        if (self._path / "raft.db").exists():
+            return
+        found: list[Stable] = []
+        with self._for_a_try():
+            self._is_done(lambda: found.append(self._open().load()))
+        self._check(found)
+        built = self._path.with_name(self._path.name + RECOVERED)
+        with self._for_a_try():
+            self._checked.disk.flip(built / "raft.db")
+            try:
+                self._is_done(self._recover)
+            except CorruptStore as error:
+                raise InvariantViolation("I20", f"a recovery has broken off, and a person is told: {error}") from error
 
     def on_what_is_removed(self, built: DiskPath) -> None:
-        """A node begins to use what an earlier recovery has built, and was about to be removed (R195)."""
+        """A node begins to use what an earlier recovery has built, and was about to be removed (R195); or to be put in
+        its place (R225)."""
         used: list[dict[str, bytes]] = []
+        closes = self._draw.random() < 0.5
 
         def use() -> None:
             store = self._open(built)
             store.load()
-            store.close()
+            if closes:
+                store.close()
             used.append(self._picture(built))
 
         with self._for_a_try():
-            self._checked.disk.meanwhile(self._checked.draw.randrange(40), lambda: _is_done(use), anywhere=True)
-            _is_done(self._recover)
-            self._checked.disk.nothing_meanwhile()
-            if used and used[0] not in (self._picture(built), self._picture(self._path)):
+            before = self._picture(self._path)
+            self._meanwhile(250, use)
+            done = self._is_done(self._recover)
+            places = self._picture(built), self._picture(self._path)
+            if used and used[0] not in places:
                 raise InvariantViolation("I20", f"a node has used {built} while it was in the way, and it is gone")
+            if not done and before not in places:
+                raise InvariantViolation("I20", f"a recovery is refused, and {self._path} is not what it was")
+
+    def _meanwhile(self, most: int, act: Callable[[], object]) -> None:
+        """From a moment on that is drawn this is tried again and again until it is not refused."""
+        draw = self._draw
+        if draw.random() < 0.3:
+            self._checked.disk.meanwhile(draw.randrange(6), lambda: self._is_done(act), RENAMES)
+        else:
+            self._checked.disk.meanwhile(draw.randrange(most), lambda: self._is_done(act), ANYWHERE)
+
+    def _is_done(self, act: Callable[[], object]) -> bool:
+        """Do this; returns whether it was not refused."""
+        try:
+            act()
+        except CorruptStore:
+            raise
+        except StoreError:
+            return False
+        return True
 
     def _open(self, path: DiskPath | None = None) -> SqliteStore:
-        initial = self._checked.draw.choice((None, Configuration.of("n1"), Configuration.of("n1", "n2", "n3")))
+        initial = self._draw.choice((None, Configuration.of("n1"), Configuration.of("n1", "n2", "n3")))
         return SqliteStore.open(cast(Path, path or self._path), node_id="n1", initial=initial)
 
     def _recover(self) -> None:
         rebirth.recover(cast(Path, self._path))
+
+    def _recover_in_part(self) -> None:
+        """A recovery that is killed before its last rename."""
+        name = self._path.name
+        if (self._path / "raft.db").exists():
+            rebirth.recover(cast(Path, self._path), into=cast(Path, self._path.with_name(name + RECOVERED)))
+            self._path.rename(self._path.with_name(name + KEPT))
 
     def _check(self, found: list[Stable]) -> None:
         for stable in found:
@@ -95,17 +146,8 @@ class Starts:
     @contextmanager
     def _for_a_try(self) -> Iterator[None]:
         checked = self._checked
-        image = checked.disk.image()
-        with checked.quietly():
-            yield
-        checked.end_life()
-        checked.disk.put_back(image)
-
-
-def _is_done(act: Callable[[], object]) -> bool:
-    """Do this; returns whether it was not refused."""
-    try:
-        act()
-    except StoreError:
-        return False
-    return True
+        with checked.disk.copied():
+            with checked.quietly():
+                yield
+            checked.disk.nothing_meanwhile()
+            checked.end_life()

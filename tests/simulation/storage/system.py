@@ -33,6 +33,7 @@ class DiskPath(PurePosixPath):
         return disk
 
     def exists(self) -> bool:
+        self.disk.give_way()
         return self.disk.find(self) is not None
 
     def is_dir(self) -> bool:
