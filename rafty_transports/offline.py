@@ -44,7 +44,7 @@ def restore(file: str, data: str, node_id: str, address: str, name: str) -> int:
 
 def recover(data: str, sure: bool) -> int:
     """`rafty recover`: show what a survivor has and what may be lost; if `sure`, make a new cluster of it."""
-    report = _inspected(survivor_of(data))
+    report = _inspected(data)
     if report.identity is None:
         raise WrongInput(report.damage)
     for line in described(report):
@@ -96,6 +96,9 @@ def begin_anew(data: str, node_id: str, join: str | None) -> tuple[str, Path]:
     try:
         with looked_at(path) as report:  # nobody begins to use it before it is moved (R199)
             cluster_id = _cluster_of(report, node_id, join)
+            directory = DataDirectory(path)
+            if directory.has_both():  # what is made next would be taken for a recovery that has broken off
+                raise WrongInput(f"{directory.recovered} is there from a recovery; move it elsewhere first")
             if kept.exists():
                 raise WrongInput(
                     f"{kept} is there from an earlier start with --restored; start without that, or move it elsewhere "
@@ -131,8 +134,9 @@ def _cluster_of(report: Report, node_id: str, join: str | None) -> str:
 
 
 def _inspected(data: str | Path) -> Report:
+    """What lies there, or under the name that a recovery which has broken off has given it."""
     try:
-        return inspect(data)
+        return inspect(survivor_of(data))
     except StoreError as error:
         raise WrongInput(str(error)) from None
 

@@ -8,12 +8,13 @@ its content is durable. A directory that once held promises and holds them no mo
 F116).
 """
 
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os.path import samestat
+from os.path import abspath, samestat
 from pathlib import Path
 
 from rafty_transports.storage.errors import RESTORE, DataDirectoryInUse, DataDirectoryUnusable, LostWrites
@@ -150,16 +151,30 @@ class DataDirectory:
     @property
     def kept(self) -> Path:
         """Where a recovery in place keeps what was here."""
-        return self.path.with_name(self.path.name + KEPT)
+        return self._beside(KEPT)
 
     @property
     def recovered(self) -> Path:
         """Where a recovery in place builds what takes its place here."""
-        return self.path.with_name(self.path.name + RECOVERED)
+        return self._beside(RECOVERED)
+
+    def _beside(self, end: str) -> Path:
+        path = type(self.path)(abspath(self.path))  # "." has a name, too
+        return path.with_name(path.name + end)
+
+    def has_both(self) -> bool:
+        """Whether beside this directory there is what a recovery has built, and what it has kept."""
+        try:
+            return self.kept.exists() and self.recovered.exists()
+        except (ValueError, OSError) as error:  # the root of a file system, or a name that is nearly too long
+            if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+                raise
+            return False
 
     def is_half_recovered(self) -> bool:
-        """Whether a recovery in place was done but for the rename that puts the new directory here."""
-        return not self.database.exists() and self.kept.exists() and self.recovered.exists()
+        """Whether a recovery in place was done but for the rename that puts the new directory here. Raises as `exists`
+        does."""
+        return not self._is_there() and self.has_both()
 
     def exists(self) -> bool:
         """Whether a store is here; False where one may be created.
@@ -168,18 +183,23 @@ class DataDirectory:
         """
         if self._is_there():
             return True
-        if self.is_half_recovered():  # who began anew here would know nothing of what it promised (R197)
+        if self.has_both():  # who began anew here would know nothing of what it promised (R197)
             raise DataDirectoryUnusable(
-                f"{self.path} is just being recovered, or its recovery has broken off; `rafty recover` finishes it"
+                f"{self.path} is just being recovered, or its recovery has broken off: `rafty recover` finishes it; if "
+                f"that was long ago, move {self.recovered} elsewhere"
             )
-        return False
+        return self._is_there()  # a recovery may have put it there since
 
     def _is_there(self) -> bool:
-        if not self.path.exists():
-            return False
-        if not self.path.is_dir():
-            raise DataDirectoryUnusable(f"{self.path} is not a directory; give the path of a data directory")
         if self.database.exists():
+            return True
+        try:
+            names = {entry.name for entry in self.path.iterdir()}
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:
+            raise DataDirectoryUnusable(f"{self.path} is not a directory; give the path of a data directory") from None
+        if DATABASE in names:
             return True
         mark = read_mark(self.mark)
         if mark is not None and mark[0] > 0:
@@ -188,7 +208,7 @@ class DataDirectory:
                 f"unless the file is put back; {RESTORE}"
             )
         known = HALF_MADE | HARMLESS | (frozenset() if mark is None else {SNAPSHOTS})
-        foreign = sorted({entry.name for entry in self.path.iterdir()} - known)
+        foreign = sorted(names - known)
         if foreign:
             raise DataDirectoryUnusable(
                 f"{self.path} holds no store but is not empty ({', '.join(foreign[:3])}); give an empty directory"
@@ -218,11 +238,10 @@ class DataDirectory:
         Raises `DataDirectoryInUse` if another store has it open, or has just moved or removed it: what is locked then
         is the lock of another directory (R194).
         """
-        moved = f"{self.path} has just been moved, or removed, by another process; look again"
         try:
             handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:
-            raise DataDirectoryInUse(moved) from None
+            raise DataDirectoryInUse(self._moved) from None
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,11 +252,22 @@ class DataDirectory:
                     f"{self.path} is in use by process {process}; a data directory has one process at a time"
                 ) from None
             if not _is_open_as(handle, self.path / LOCK):
-                raise DataDirectoryInUse(moved)
+                raise DataDirectoryInUse(self._moved)
         except BaseException:
             os.close(handle)
             raise
         self._lock = handle
+
+    @property
+    def _moved(self) -> str:
+        return f"{self.path} has just been moved, removed or made anew by another process; look again"
+
+    def lock_store(self) -> None:
+        """Lock the directory for this process, as `lock` does; raises `DataDirectoryInUse`, too, if the store that was
+        here has just been removed."""
+        self.lock()
+        if not self.exists():
+            raise DataDirectoryInUse(self._moved)
 
     def sign(self) -> None:
         """Note in the locked directory that this process uses it; only once it is sure that it will."""
@@ -251,10 +281,17 @@ class DataDirectory:
             shutil.rmtree(self.snapshots)
         sync_directory(self.path)
         for path in self.path.iterdir():
-            if path.name != LOCK:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
                 path.unlink()
         (self.path / LOCK).unlink()
-        self.path.rmdir()
+        try:
+            self.path.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            raise DataDirectoryInUse(self._moved) from None
 
     def release(self) -> None:
         """Let other processes use the directory; harmless if they may already."""

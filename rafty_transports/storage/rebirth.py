@@ -59,6 +59,12 @@ def inspect(path: str | Path) -> Report:
     Not promised: that what is seen is durable, for who wrote it may have been killed before that. Opening the store
     makes it durable.
     """
+    directory = DataDirectory(Path(path))
+    with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
+        try:
+            directory.exists()
+        except CorruptStore as error:
+            return Report(directory.path, str(error))
     with looked_at(path) as report:
         return report
 
@@ -69,16 +75,21 @@ def looked_at(path: str | Path) -> Iterator[Report]:
     directory = DataDirectory(Path(path))
     with _locked(directory):
         try:
-            report = _report(directory.path, _contents(directory))
+            with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
+                report = _report(directory.path, _contents(directory))
         except CorruptStore as error:
             report = Report(directory.path, str(error))
         yield report
 
 
 def survivor_of(path: str | Path) -> Path:
-    """Where a survivor's directory is now: under its other name if a recovery ended before the last rename (R125)."""
+    """Where a survivor's directory is now: under its other name if a recovery ended before the last rename (R125).
+
+    Raises kinds of `StoreError` for what is neither a store nor empty.
+    """
     directory = DataDirectory(Path(path))
-    return directory.kept if directory.is_half_recovered() else directory.path
+    with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
+        return directory.kept if directory.is_half_recovered() else directory.path
 
 
 def check_snapshot_file(path: str | Path) -> SnapshotFile:
@@ -184,7 +195,7 @@ def recover(
 
 
 def _finish(directory: DataDirectory) -> Identity:
-    """Do the last rename of an earlier recovery, if nobody else does: who moved the old one has its lock (R196)."""
+    """Do the last rename of an earlier recovery, if nobody else does it: who moved the old one has its lock (R196)."""
     old = DataDirectory(directory.kept)
     old.lock()
     try:
@@ -193,8 +204,8 @@ def _finish(directory: DataDirectory) -> Identity:
         return _take_place(directory, moving=False)
     except CorruptStore as error:
         raise DataDirectoryUnusable(
-            f"what a recovery has built is damaged ({error}); the old directory is {old.path}: give it its old name "
-            "when that one is moved elsewhere, and begin again"
+            f"what a recovery has built is damaged ({str(error).partition('; ')[0]}); rename {old.path}, which is as "
+            f"it was, to {directory.path}, then move {directory.recovered} elsewhere, and begin again"
         ) from error
     finally:
         old.release()
@@ -204,13 +215,26 @@ def _take_place(directory: DataDirectory, *, moving: bool) -> Identity:
     """What was built takes its place; the old directory, whose lock is held, is moved before, or was."""
     path, built = directory.path, DataDirectory(directory.recovered)
     with _locked(built):
-        found = examine(built, None)
+        found = _contents(built)
         if moving:
             path.rename(directory.kept)
+        elif path.exists():
+            _clear(directory)
         sync_directory(path.parent)  # or the second rename may survive the first, and the old directory be gone (R182)
         built.path.rename(path)
         sync_directory(path.parent)
     return _identity(found.birth, found.state.boot)
+
+
+def _clear(directory: DataDirectory) -> None:
+    """Remove a directory without a store, which somebody made where another one belongs."""
+    directory.lock()
+    try:
+        if not directory.is_half_recovered():
+            _refuse_kept(directory)
+        directory.remove()
+    finally:
+        directory.release()
 
 
 def _refuse_kept(directory: DataDirectory) -> None:
@@ -231,7 +255,7 @@ def _remove_unused(built: Path) -> None:
     try:
         if directory.exists():
             if not _is_unused(directory):
-                raise DataDirectoryUnusable(f"{built} is in the way, and a node has used it; move it elsewhere first")
+                raise DataDirectoryUnusable(f"{built} is in the way, and was used or is damaged; move it elsewhere")
             directory.database.unlink()
         sync_directory(built)  # even if it was gone before: who removed it may have been killed before this sync (R181)
         directory.remove()
@@ -307,14 +331,14 @@ def _write_snapshot(directory: DataDirectory, birth: Birth, snapshot: Snapshot, 
 @contextmanager
 def _locked(directory: DataDirectory) -> Iterator[None]:
     """The directory holds a store, or what is left of one, and no other process uses it."""
-    with suppress(CorruptStore):
-        _refuse_nothing(directory)
     with disk_errors(f"{directory.path} cannot be used", DataDirectoryUnusable):
+        with suppress(CorruptStore):
+            _refuse_nothing(directory)
         directory.lock()
-        try:
-            yield
-        finally:
-            directory.release()
+    try:
+        yield
+    finally:
+        directory.release()
 
 
 def _contents(directory: DataDirectory) -> Contents:

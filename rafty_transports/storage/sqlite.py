@@ -118,7 +118,7 @@ class SqliteStore:
                     create(directory, wanted)
                 else:
                     directory.sync_name()  # a rename may have put it there, whose sync nobody waited for (R175)
-                    directory.lock()
+                    directory.lock_store()
                 store = cls(directory, examine(directory, wanted), address)
                 directory.sign()
                 store._begin_boot()

@@ -28,7 +28,7 @@ def test_r194_lock_is_that_of_the_directory_that_is_used(tmp_path: Path, monkeyp
         lock(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", after_a_recovery)
-    with pytest.raises(DataDirectoryInUse, match="has just been moved, or removed, by another process"):
+    with pytest.raises(DataDirectoryInUse, match="has just been moved, removed or made anew by another process"):
         SqliteStore.open(path, node_id="n1")
     with closing(SqliteStore.open(path, node_id="n1")), pytest.raises(DataDirectoryInUse, match="in use by process"):
         SqliteStore.open(path, node_id="n1")

@@ -62,3 +62,35 @@ def test_r195_nobody_begins_anew_in_what_is_removed(data: Path, monkeypatch: pyt
     recover(data)
     assert len(refused) == 1
     assert inspect(data).last_index == 5
+
+
+def test_r195_who_saw_a_store_that_is_removed_since_begins_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node saw it just before; another one makes a lock there just after."""
+    built, lock = data.with_name(data.name + RECOVERED), DataDirectory.lock
+
+    def after_the_removal(self: DataDirectory) -> None:
+        monkeypatch.undo()
+        for path in built.iterdir():
+            path.unlink()
+        lock(self)
+
+    monkeypatch.setattr(DataDirectory, "lock", after_the_removal)
+    with pytest.raises(DataDirectoryInUse, match="has just been moved, removed or made anew"):
+        SqliteStore.open(built, node_id="n1")
+
+
+def test_r195_removal_ends_where_somebody_begins_anew(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its lock is gone the directory is as good as gone, but for who makes a store there in that moment."""
+    built, rmdir, made = data.with_name(data.name + RECOVERED), Path.rmdir, list[SqliteStore]()
+
+    def after_a_start(self: Path) -> None:
+        monkeypatch.undo()
+        made.append(open_store(built, initial=Configuration.of("n1")))
+        rmdir(self)
+
+    monkeypatch.setattr(Path, "rmdir", after_a_start)
+    with pytest.raises(DataDirectoryInUse, match="has just been moved, removed or made anew"):
+        recover(data)
+    made[0].close()
+    assert inspect(built).identity == made[0].identity
+    assert inspect(data).last_index == 5

@@ -16,7 +16,7 @@ from rafty_transports.storage.datadir import KEPT, RECOVERED, DataDirectory, syn
 from rafty_transports.storage.rebirth import create_from_snapshot, inspect, recover
 from tests.transports.storage_kit import append, open_store
 
-WAITING = "is just being recovered, or its recovery has broken off; `rafty recover` finishes it"
+WAITING = "is just being recovered, or its recovery has broken off: `rafty recover` finishes it"
 
 
 @pytest.fixture
@@ -75,3 +75,16 @@ def test_r197_nobody_begins_anew_where_a_store_was_a_moment_ago(data: Path, monk
     assert not data.exists()
     recover(data)
     assert inspect(data).last_index == 5
+
+
+def test_r197_what_a_recovery_has_put_there_meanwhile_is_seen(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node looked between the two renames; by its second look all is done."""
+    is_there = DataDirectory._is_there
+
+    def a_moment_ago(self: DataDirectory) -> bool:
+        monkeypatch.undo()
+        return False
+
+    monkeypatch.setattr(DataDirectory, "_is_there", a_moment_ago)
+    assert DataDirectory(data).exists()
+    assert is_there(DataDirectory(data))

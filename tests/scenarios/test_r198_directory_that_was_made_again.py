@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rafty_transports.storage import DataDirectoryInUse
+from rafty_transports.storage import DataDirectoryInUse, DataDirectoryUnusable
 from rafty_transports.storage.datadir import KEPT, RECOVERED, DataDirectory
 from rafty_transports.storage.rebirth import inspect, recover
 from tests.transports.storage_kit import append, open_store
@@ -29,8 +29,24 @@ def test_r198_what_was_moved_away_is_not_made_again(tmp_path: Path, monkeypatch:
         return found
 
     monkeypatch.setattr(DataDirectory, "exists", and_is_moved)
-    with pytest.raises(DataDirectoryInUse, match="has just been moved, or removed, by another process"):
+    with pytest.raises(DataDirectoryInUse, match="has just been moved, removed or made anew by another process"):
         open_store(data)
     assert not data.exists()
+    recover(data)
+    assert inspect(data).last_index == 5
+
+
+def test_r198_directory_that_somebody_made_in_the_place_is_no_hindrance(tmp_path: Path) -> None:
+    """As a container's supervisor does; or a node was killed there while it began."""
+    data = tmp_path / "n1"
+    store = open_store(data)
+    append(store, 1, 1, 5)
+    store.close()
+    recover(data, into=data.with_name(data.name + RECOVERED))
+    data.rename(data.with_name(data.name + KEPT))
+    data.mkdir()
+    (data / "lock").touch()
+    with pytest.raises(DataDirectoryUnusable, match="is just being recovered"):
+        open_store(data)
     recover(data)
     assert inspect(data).last_index == 5

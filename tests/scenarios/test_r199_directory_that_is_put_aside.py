@@ -11,6 +11,7 @@ import pytest
 from rafty_transports import offline
 from rafty_transports.exits import WrongInput
 from rafty_transports.storage import DataDirectoryInUse
+from rafty_transports.storage.datadir import KEPT, RECOVERED
 from tests.transports.storage_kit import open_store
 
 
@@ -32,3 +33,14 @@ def test_r199_nobody_uses_what_is_put_aside(tmp_path: Path, monkeypatch: pytest.
     assert len(refused) == 1
     assert kept.exists()
     assert not data.exists()
+
+
+def test_r199_nothing_is_put_aside_where_what_is_made_next_would_be_refused(tmp_path: Path) -> None:
+    """What a recovery kept and built lies beside it: an empty place would be taken for its own."""
+    data = tmp_path / "n1"
+    open_store(data).close()
+    for end in (KEPT, RECOVERED):
+        (tmp_path / f"n1{end}").mkdir()
+    with pytest.raises(WrongInput, match=f"{data}{RECOVERED} is there from a recovery; move it elsewhere first"):
+        offline.begin_anew(str(data), "n1", None)
+    assert data.exists()

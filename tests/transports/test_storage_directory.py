@@ -1,6 +1,7 @@
 """A data directory is created whole or not at all, checked at every start, and never changed by a refusal."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from rafty_transports.storage import (
     UnknownFormat,
     WrongDataDirectory,
 )
+from rafty_transports.storage.datadir import KEPT, RECOVERED
+from rafty_transports.storage.rebirth import inspect, recover, survivor_of
 from tests.transports.storage_kit import (
     VOTERS,
     append,
@@ -214,3 +217,36 @@ def test_open_by_text_path_with_odd_characters(tmp_path: Path) -> None:
         with closing(SqliteStore.open(str(path), node_id="n1", initial=VOTERS)) as store:
             assert store.identity.boot == boot
     assert path.is_dir()
+
+
+LOOKS: list[Callable[[Path], object]] = [open_store, recover, survivor_of]
+
+
+def test_working_directory_can_be_a_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    open_store(".").close()
+    assert inspect(tmp_path).identity == inspect(".").identity
+
+
+def test_name_of_a_data_directory_can_be_as_long_as_any(tmp_path: Path) -> None:
+    open_store(tmp_path / ("n" * 255)).close()
+
+
+def test_directory_whose_database_is_lost_is_not_taken_for_half_recovered(tmp_path: Path) -> None:
+    path = tmp_path / "n1"
+    open_store(path).close()
+    for end in (KEPT, RECOVERED):
+        path.with_name(path.name + end).mkdir()
+    (path / "raft.db").unlink()
+    for look in LOOKS:
+        with pytest.raises(LostWrites, match="what this node promised is lost"):
+            look(path)
+    assert "what this node promised is lost" in inspect(path).damage
+
+
+def test_file_in_the_place_of_a_data_directory_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "n1"
+    path.touch()
+    for look in (*LOOKS, inspect):
+        with pytest.raises(DataDirectoryUnusable, match="is not a directory"):
+            look(path)

@@ -109,6 +109,7 @@ class Offline:
             self._recover_in_vain(built)
         if built.exists() and self._boot(built) == 0:
             self._starts.on_what_is_removed(built)
+            self._starts.while_it_is_removed(built)
 
         def recover() -> None:
             if kept.exists() and self._old.exists() and self._draw.random() < 0.5:

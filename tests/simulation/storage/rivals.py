@@ -18,7 +18,7 @@ OFTEN = (0, 0, 0.4)
 
 REFUSALS = re.compile(
     "is just being written by another|has just been written, or given up|has come to be there meanwhile"
-    "|is in use by|has just been moved|is just being recovered"
+    "|is in use by|has just been moved, removed or made anew|is just being recovered"
     "|is there from an earlier recovery|holds a store already|is there already"
 )
 """What one of two may be told."""

@@ -37,12 +37,14 @@ class DiskPath(PurePosixPath):
         return self.disk.find(self) is not None
 
     def is_dir(self) -> bool:
+        self.disk.give_way()
         return isinstance(self.disk.find(self), Directory)
 
     def resolve(self) -> "DiskPath":
         return self
 
     def iterdir(self) -> "Iterator[DiskPath]":
+        self.disk.give_way()
         return iter([self / name for name in self.disk.directory(self).names])
 
     def mkdir(self, exist_ok: bool = False) -> None:
