@@ -21,6 +21,7 @@ class DiskFaults:
     slow          per call of the store: it takes up to twenty times as long
     cutting       per call of the store: its life ends at one of its operations on the disk
     renaming      per rename: the life ends right after it, before any sync
+    moving        per rename of a directory: likewise
     removing      per name that is taken away: likewise
     killing       per end of a life: the process ended only, and the operating system lives on
     closing       per end of a life: the store is closed first
@@ -35,6 +36,7 @@ class DiskFaults:
     slow: float = 0.0
     cutting: float = 0.0
     renaming: float = 0.0
+    moving: float = 0.0
     removing: float = 0.0
     killing: float = 0.0
     closing: float = 0.0

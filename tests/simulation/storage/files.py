@@ -190,7 +190,7 @@ class SimulatedDisk:
             raise FileExistsError(errno.EEXIST, "exists", str(after))
         self._change(before, {before.name: None, after.name: entry})
         self._let_others("renamed")
-        self._end_after(self.faults.renaming)
+        self._end_after(self.faults.moving if isinstance(entry, Directory) else self.faults.renaming)
 
     # ------------------------------------------------------------------ content
 

@@ -52,8 +52,8 @@ class Offline:
         self._draw = checked.draw
         self._clusters: set[str] = set()  # ids of others that were made of it
         self._old = checked.path
-        self._renaming = self._draw.choice((0.1, 0.4))
-        self._removing = self._draw.choice((0, 0.15))
+        self._renaming = self._draw.choice((0, 0.1, 0.4))
+        self._removing = self._draw.choice((0, 0.15, 1))
         identity = checked.promises.identity
         assert identity is not None
         self._before = identity.cluster_id  # of the cluster that is recovered
@@ -253,7 +253,8 @@ class Offline:
         """Do this as often as it takes. What has broken off may be done all the same."""
         checked = self._checked
         cutting = max(checked.faults.cutting, 0.4)
-        faults = replace(checked.faults, cutting=cutting, renaming=self._renaming, removing=self._removing)
+        faults = replace(checked.faults, cutting=cutting, renaming=self._renaming)
+        faults = replace(faults, moving=0.5, removing=self._removing)
         for attempt in range(100):
             begin()
             self._rivals.none()
