@@ -46,6 +46,9 @@ class Rivals:
         """In this attempt another one may do this, which makes `target`."""
 
         def come() -> bool:
+            store = self._checked.store
+            if store is not None and store.snapshots._lock.locked():
+                return False  # another thread would have to wait
             failures = self._checked.disk.failures
             try:
                 act()
