@@ -23,7 +23,7 @@ from rafty_core.stable import Snapshot
 from rafty_transports.interfaces import Identity, SnapshotInfo, SnapshotStore
 from rafty_transports.storage.connection import disk_errors
 from rafty_transports.storage.datadir import DataDirectory, is_taken, put_in_place, sync_directory, written_anew
-from rafty_transports.storage.errors import CorruptStore, DataDirectoryUnusable
+from rafty_transports.storage.errors import CorruptStore, DataDirectoryUnusable, UnknownFormat
 from rafty_transports.storage.examine import Contents, build, examine
 from rafty_transports.storage.identity import Birth, reborn
 from rafty_transports.storage.snapshot_files import name_of
@@ -202,7 +202,7 @@ def _finish(directory: DataDirectory) -> Identity:
         if not directory.is_half_recovered():
             _refuse_kept(directory)
         return _take_place(directory, moving=False)
-    except CorruptStore as error:
+    except (CorruptStore, UnknownFormat) as error:
         raise DataDirectoryUnusable(
             f"what a recovery has built is damaged ({str(error).partition('; ')[0]}); rename {old.path}, which is as "
             f"it was, to {directory.path}, then move {directory.recovered} elsewhere, and begin again"
