@@ -33,7 +33,7 @@ def test_r127_what_a_node_used_is_not_deleted(tmp_path: Path, monkeypatch: pytes
     with closing(SqliteStore.open(built, node_id="n1")), pytest.raises(DataDirectoryInUse):
         recover(data)
     before = contents(built)
-    with pytest.raises(DataDirectoryUnusable, match="a node has used it"):
+    with pytest.raises(DataDirectoryUnusable, match="is in the way, and was used or is damaged"):
         recover(data)
     assert contents(built) == before
     built.rename(tmp_path / "elsewhere")

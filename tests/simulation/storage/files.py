@@ -20,11 +20,14 @@ TOP = "disk"
 """The one directory that is always there."""
 
 
-Moment = Literal["operation", "before", "renamed"]
+Moment = Literal["operation", "before", "renamed", "making"]
 """When another one may come in between: after an operation that changes something, before something that is asked of
-the operating system, or after a rename."""
+the operating system, after a rename, or before a directory is made."""
 
-OPERATIONS, ANYWHERE, RENAMES = map(frozenset[Moment], (("operation",), ("operation", "before"), ("renamed",)))
+OPERATIONS = frozenset[Moment](("operation",))
+ANYWHERE = frozenset[Moment](("operation", "before"))
+RENAMES = frozenset[Moment](("renamed",))
+MAKING = frozenset[Moment](("making",))
 """Kinds of moments."""
 
 
@@ -224,9 +227,9 @@ class SimulatedDisk:
             raise OSError(errno.EIO, "a sync failed", name)
         entry.sync()
 
-    def give_way(self) -> None:
+    def give_way(self, moment: Moment = "before") -> None:
         """Something is about to be looked for, opened, locked, made, removed or renamed: others may come in between."""
-        self._let_others("before")
+        self._let_others(moment)
 
     def check_power(self) -> None:
         """Raise `PowerCut` if there is none."""

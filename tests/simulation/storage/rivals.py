@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rafty_core.history import InvariantViolation
 from rafty_transports.storage import StoreError
-from tests.simulation.storage.files import ANYWHERE, RENAMES
+from tests.simulation.storage.files import ANYWHERE, MAKING, RENAMES
 from tests.simulation.storage.lives import Lives
 from tests.simulation.storage.system import DiskPath
 
@@ -63,10 +63,13 @@ class Rivals:
 
         if self._checked.draw.random() < self._often:
             draw = self._checked.draw
-            if draw.random() < 0.3:
+            kind = draw.random()
+            if kind < 0.3:
                 self._checked.disk.meanwhile(draw.randrange(6), come, RENAMES)
             else:
-                self._checked.disk.meanwhile(draw.choice((draw.randrange(12), draw.randrange(200))), come, ANYWHERE)
+                moments = draw.choice((draw.randrange(12), draw.randrange(200)))
+                makes = kind > 0.85
+                self._checked.disk.meanwhile(moments % 2 if makes else moments, come, MAKING if makes else ANYWHERE)
 
     def may_be_told(self, error: Exception) -> bool:
         """Whether this is a refusal that another one explains, who was told that it is done."""

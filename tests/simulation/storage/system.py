@@ -49,6 +49,7 @@ class DiskPath(PurePosixPath):
 
     def mkdir(self, exist_ok: bool = False) -> None:
         self.disk.give_way()
+        self.disk.give_way("making")
         if not exist_ok or not self.is_dir():
             self.disk.make_directory(self)
 
