@@ -232,6 +232,7 @@ def _clear(directory: DataDirectory) -> None:
     try:
         if not directory.is_half_recovered():
             _refuse_kept(directory)
+            raise DataDirectoryUnusable(f"{directory.path} has just come to hold a store; look again")
         directory.remove()
     finally:
         directory.release()
